@@ -1,0 +1,52 @@
+"""From a device's name to the device."""
+
+import re
+
+import torch
+
+from evodenoise.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Find the device to compute on.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto``: the first CUDA GPU if there
+        is one, else the CPU. (Apple's MPS is slower than the CPU on small decoders,
+        so it has to be asked for.)
+
+    Returns
+    -------
+    torch.device
+        A device that is there.
+
+    Raises
+    ------
+    DeviceError
+        If the name is none of these or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise DeviceError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise DeviceError(f"device {name!r} is not there ({found} CUDA GPUs found); use auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' is not there; use auto")
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """Name a device as its user knows it."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    threads = torch.get_num_threads()
+    return (
+        f"{device} ({threads} thread{'s' if threads > 1 else ''})"
+        if device.type == "cpu"
+        else str(device)
+    )

@@ -1,0 +1,110 @@
+"""PSNR and SSIM against a reference, as scikit-image computes them."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.errors import ReferenceImageError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How close an image is to its reference.
+
+    Attributes
+    ----------
+    psnr : float
+        Peak signal-to-noise ratio in dB; infinite for identical images.
+    ssim : float
+        Mean structural similarity, at most 1.
+    """
+
+    psnr: float
+    ssim: float
+
+
+def check_reference(
+    reference: Array, image: Array, data_range: float | None, *, name: str
+) -> float:
+    """Refuse a reference that cannot be compared with the image.
+
+    Parameters
+    ----------
+    reference, image : ndarray
+        To be compared.
+    data_range : float or None
+        Peak value in pixel units; None: the span of an integer dtype, or max - min of
+        a float reference.
+    name : str
+        What to call the reference in the message.
+
+    Returns
+    -------
+    float
+        The data range to use; positive.
+
+    Raises
+    ------
+    ReferenceImageError
+        If shapes or dtypes differ, or the data range is not positive.
+    """
+    if reference.shape != image.shape:
+        raise ReferenceImageError(
+            f"{name}: shape {reference.shape}, but the image has {image.shape}; "
+            "the reference must show the same pixels"
+        )
+    if reference.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):
+        raise ReferenceImageError(
+            f"{name}: {reference.dtype} values, but the image has {image.dtype}; "
+            "save both with the same type"
+        )
+    span = _span(reference) if data_range is None else data_range
+    if not 0 < span < np.inf:
+        raise ReferenceImageError(f"{name}: data range {span:g}; give a positive --data-range")
+    return span
+
+
+def _span(reference: Array) -> float:
+    if reference.dtype.kind in "ui":
+        limits = np.iinfo(reference.dtype)
+        return float(limits.max) - float(limits.min)
+    return float(reference.max()) - float(reference.min())
+
+
+def measure(reference: Array, image: Array, *, data_range: float) -> Quality:
+    """Compare an image with its reference, without normalising either.
+
+    Parameters
+    ----------
+    reference, image : ndarray, shape (Y, X) or (Y, X, C)
+        Of one shape.
+    data_range : float
+        Peak value of PSNR and SSIM, in pixel units; positive.
+
+    Returns
+    -------
+    Quality
+        PSNR and SSIM.
+    """
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    first, second = reference.astype(np.float64), image.astype(np.float64)
+    # scikit-image's default window is 7 pixels; smaller images get the largest odd one that fits.
+    window = min(7, (min(image.shape[:2]) - 1) // 2 * 2 + 1)
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+        # The PSNR of identical images is infinite; that is an answer, not an accident.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        psnr = peak_signal_noise_ratio(first, second, data_range=data_range)
+    ssim = structural_similarity(
+        first,
+        second,
+        win_size=window,
+        data_range=data_range,
+        channel_axis=2 if image.ndim == 3 else None,
+    )
+    return Quality(float(psnr), float(ssim))
