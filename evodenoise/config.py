@@ -1,11 +1,13 @@
 """Every setting of a run: immutable, validated on construction, free of torch.
 
-A default stands beside its unit or its reason. ``DenoiseConfig()`` is what
-``evodenoise noisy.png`` uses.
+A default stands beside its unit or its reason. ``DenoiseConfig()`` is the preset
+``balanced`` for an image of 256 x 256 pixels; `evodenoise.presets` has the others.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from evodenoise.errors import ConfigError
 
@@ -28,6 +30,7 @@ class Mutation(StrEnum):
 
     UNIFORM = "uniform"
     SPARSE = "sparse"
+    GUIDED = "guided"
     NONE = "none"
 
 
@@ -38,9 +41,37 @@ class Schedule(StrEnum):
     ANNEALED = "annealed"
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
+def _whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
+    """Demand a whole number in a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number, {limits}")
+
+
+def _number(name: str, value: Any, least: float, most: float = math.inf) -> None:
+    """Demand a finite number in a range."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not known or not math.isfinite(value) or not least <= value <= most:
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number, {limits}")
+
+
+def _positive(name: str, value: Any) -> None:
+    """Demand a finite number above 0."""
+    _number(name, value, 0)
+    if value == 0:
+        raise ConfigError(f"{name} is 0; it must be positive")
+
+
+def _coerce(config: object, **choices: type[StrEnum]) -> None:
+    """Turn the names of choices into members of their enums, on a frozen dataclass."""
+    for name, choice in choices.items():
+        value = getattr(config, name)
+        try:
+            object.__setattr__(config, name, choice(value))
+        except ValueError:
+            known = ", ".join(choice)
+            raise ConfigError(f"{name} {value!r} is unknown; use one of {known}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +89,45 @@ class EvolutionConfig:
     parents : int
         Parents a patch and generation; capped at the number of states.
     offspring : int
-        Offspring a parent.
+        Offspring a parent; guided mutation spreads their total over the parents by promise.
     generations : int
         Rounds of an E-step; from the second on, parents come from the last offspring.
     mean_flips : float
         Bits that sparsity-driven mutation flips in an offspring, on average.
+    uniform_share : float
+        Share of guided offspring that flip a random bit, so that none is out of reach.
+    migrants : int
+        Candidates a patch gets from the other patches of its mini-batch; 0: no migration.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
     """
 
     selection: ParentSelection = ParentSelection.FITNESS
-    mutation: Mutation = Mutation.UNIFORM
+    mutation: Mutation = Mutation.GUIDED
     crossover: bool = False
-    parents: int = 5
+    parents: int = 3
     offspring: int = 4
     generations: int = 1
     mean_flips: float = 1.5
+    uniform_share: float = 0.25
+    migrants: int = 4
 
     def __post_init__(self) -> None:
+        _coerce(self, selection=ParentSelection, mutation=Mutation)
         for name in ("parents", "offspring", "generations"):
-            value = getattr(self, name)
-            _require(value >= 1, f"evolution.{name} is {value}; it must be at least 1")
-        _require(
-            self.mean_flips > 0,
-            f"evolution.mean_flips is {self.mean_flips}; it must be positive",
-        )
-        _require(
-            self.crossover or self.mutation is not Mutation.NONE,
-            "evolution: without crossover and mutation no state could change; choose one",
-        )
+            _whole(name, getattr(self, name), 1)
+        _whole("migrants", self.migrants, 0)
+        _positive("mean_flips", self.mean_flips)
+        _number("uniform_share", self.uniform_share, 0, 1)
+        if self.mutation is Mutation.NONE and not self.crossover and not self.migrants:
+            raise ConfigError(
+                "no state could ever change without mutation, crossover and migrants; use one"
+            )
+        if self.mutation is Mutation.GUIDED and self.crossover:
+            raise ConfigError("guided mutation starts from parents as they are; drop crossover")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,22 +145,25 @@ class LearningRateConfig:
         Epochs from `minimum` to `maximum` (annealed).
     period : float
         Epochs of one triangle (cyclic).
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
     """
 
     schedule: Schedule = Schedule.ANNEALED
-    maximum: float = 4e-3
-    minimum: float = 8e-5
+    maximum: float = 5e-3
+    minimum: float = 1e-4
     warm_up: float = 2.0
     period: float = 20.0
 
     def __post_init__(self) -> None:
-        _require(
-            0 < self.minimum <= self.maximum,
-            f"learning rate runs from {self.minimum} to {self.maximum}; "
-            "it needs 0 < minimum <= maximum",
-        )
-        _require(self.warm_up >= 0, f"warm_up is {self.warm_up} epochs; it cannot be negative")
-        _require(self.period > 0, f"period is {self.period} epochs; it must be positive")
+        _coerce(self, schedule=Schedule)
+        _positive("minimum", self.minimum)
+        _number("maximum", self.maximum, self.minimum)
+        _number("warm_up", self.warm_up, 0)
+        _positive("period", self.period)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,15 +181,33 @@ class DenoiseConfig:
     states : int
         Variational states S a patch; at most 2^H.
     epochs : int
-        Passes over the patches.
+        Length of the training; an epoch visits one of `lattices` sub-lattices.
+    lattice_patches : int or None
+        Patches an epoch visits at the most, on a regular sub-lattice; None: all of them.
+    lattices : int
+        Sub-lattices, each with an offset of its own, that the epochs take in turn; their
+        patches together are all that the model is trained on.
     batch_size : int
-        Patches of one mini-batch.
+        Patches of one E-step. Migration gains from many.
+    gradient_batch_size : int
+        States of one gradient step.
+    posterior_mass : float
+        Share of each patch's posterior that the gradient is taken over, best states first.
     initial_active : float
         Ones that a state starts with, on average.
+    prior_delay : float
+        Share of the epochs before the prior is first updated: too early, the few latents
+        that lead by chance would take all patches.
+    settled : float
+        The final E-steps end when a round gains less than this, in nats per patch.
+    settling_rounds : int
+        Upper bound of those rounds.
     evolution : EvolutionConfig
         The E-step.
     learning_rate : LearningRateConfig
         The decoder's part of the M-step.
+    time_limit : float or None
+        Seconds for the whole of `denoise`: the schedule is compressed to fit.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
@@ -154,38 +218,51 @@ class DenoiseConfig:
     """
 
     patch_size: int | None = None
-    latents: int = 256
+    latents: int = 512
     hidden: tuple[int, ...] = (128,)
-    states: int = 16
-    epochs: int = 30
-    batch_size: int = 512
+    states: int = 8
+    epochs: int = 60
+    lattice_patches: int | None = 16_384
+    lattices: int = 4
+    batch_size: int = 1024
+    gradient_batch_size: int = 128
+    posterior_mass: float = 0.99
     initial_active: float = 2.0
+    prior_delay: float = 1 / 6
+    settled: float = 0.05
+    settling_rounds: int = 8
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
     learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)
+    time_limit: float | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _require(
-            self.patch_size is None or self.patch_size >= MINIMUM_PATCH_SIZE,
-            f"patch size is {self.patch_size}; it must be at least {MINIMUM_PATCH_SIZE} pixels",
-        )
-        _require(
-            1 <= self.latents <= MAXIMUM_LATENTS,
-            f"latents is {self.latents}; it must be between 1 and {MAXIMUM_LATENTS}",
-        )
-        _require(
-            len(self.hidden) > 0 and all(width >= 1 for width in self.hidden),
-            f"hidden is {self.hidden}; it needs one or more widths of at least 1",
-        )
-        for name in ("states", "epochs", "batch_size"):
-            value = getattr(self, name)
-            _require(value >= 1, f"{name} is {value}; it must be at least 1")
-        _require(
-            self.latents >= 31 or self.states <= 2**self.latents,
-            f"states is {self.states}, but {self.latents} latents have only "
-            f"{2**self.latents} distinct states; lower states or raise latents",
-        )
-        _require(
-            self.initial_active > 0,
-            f"initial_active is {self.initial_active}; it must be positive",
-        )
+        if self.patch_size is not None:
+            _whole("patch size", self.patch_size, MINIMUM_PATCH_SIZE)
+        _whole("latents", self.latents, 1, MAXIMUM_LATENTS)
+        if not isinstance(self.hidden, tuple) or not self.hidden:
+            raise ConfigError(
+                f"hidden is {self.hidden!r}; it must be a tuple of one or more widths"
+            )
+        for width in self.hidden:
+            _whole("width of a hidden layer", width, 1, 2**20)
+        for name in ("epochs", "lattices", "batch_size", "gradient_batch_size", "settling_rounds"):
+            _whole(name, getattr(self, name), 1)
+        if self.lattice_patches is not None:
+            _whole("lattice_patches", self.lattice_patches, 1)
+        self._check_states()
+        _positive("posterior_mass", self.posterior_mass)
+        _number("posterior_mass", self.posterior_mass, 0, 1)
+        _positive("initial_active", self.initial_active)
+        _number("prior_delay", self.prior_delay, 0, 1)
+        _number("settled", self.settled, 0)
+        if self.time_limit is not None:
+            _positive("time limit", self.time_limit)
+
+    def _check_states(self) -> None:
+        _whole("states", self.states, 1, 2**20)
+        if self.latents < 20 and self.states > 2**self.latents:
+            raise ConfigError(
+                f"states is {self.states}, but {self.latents} latents have only "
+                f"{2**self.latents} distinct states; lower states or raise latents"
+            )

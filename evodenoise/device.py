@@ -29,15 +29,18 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+    known = re.fullmatch(r"cpu|mps|cuda(?::([0-9]{1,9}))?", name)
+    if not known:
         raise DeviceError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise DeviceError(f"device {name!r} is not there ({found} CUDA GPUs found); use auto")
-    if device.type == "mps" and not torch.backends.mps.is_available():
+    if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' is not there; use auto")
-    return device
+    if name in ("cpu", "mps"):
+        return torch.device(name)
+    # torch keeps the index in 8 bits: its own parser takes cuda:256 for cuda:0.
+    index, found = int(known[1] or 0), torch.cuda.device_count()
+    if index >= found:
+        raise DeviceError(f"device {name!r} is not there ({found} CUDA GPUs found); use auto")
+    return torch.device("cuda", index)
 
 
 def describe_device(device: torch.device) -> str:

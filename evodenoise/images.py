@@ -1,5 +1,7 @@
 """Image files: read, check, write. The only module that knows Pillow and tifffile."""
 
+import io
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +37,10 @@ _DTYPES: Mapping[str, tuple[str, ...]] = {
 _PILLOW_MODES = ("L", "RGB", "I;16", "I;16B")
 _NPY_MAGIC = b"\x93NUMPY"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ICC_PROFILE_TAG = 34675
+
+# What tifffile thinks of a damaged file is told in one line by the ImageError.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -112,27 +118,40 @@ def check_output(path: Path, pixels: Array, *, source: Path, overwrite: bool) ->
     name = FORMATS.get(path.suffix.lower())
     if name is None:
         raise OutputError(f"{path}: unknown ending; use one of {', '.join(FORMATS)}")
+    try:
+        _check_free(path, source, overwrite=overwrite)
+        _check_fits(path, name, pixels)
+        _check_writable(path.parent)
+    except OSError as error:  # a name that is too long, for example
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _check_free(path: Path, source: Path, *, overwrite: bool) -> None:
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path}: is the input itself; choose another output")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
-    _check_fits(path, name, pixels)
-    _check_writable(path.parent)
 
 
 def _check_fits(path: Path, name: str, pixels: Array) -> None:
     dtype = pixels.dtype.name
     if dtype not in _DTYPES[name]:
-        raise OutputError(
-            f"{path}: {name} cannot hold {dtype} values; "
-            f"write {'a .npy' if dtype == 'float64' else 'a .tif'} file instead"
-        )
+        raise OutputError(f"{path}: {name} cannot hold {dtype} values; {_home_of(dtype)}")
     if name == "PNG" and dtype == "uint16" and pixels.ndim == 3:
         raise OutputError(f"{path}: 16-bit colour PNG is not supported yet; write a .tif file")
     if pixels.ndim == 3 and pixels.shape[2] != 3 and name != "NPY":
         raise OutputError(f"{path}: {pixels.shape[2]} channels; {name} needs gray or RGB")
+
+
+def _home_of(dtype: str) -> str:
+    """Name a format that holds values of a type, as advice."""
+    if dtype in _DTYPES["TIFF"]:
+        return "write a .tif file instead"
+    if dtype in _DTYPES["NPY"]:
+        return "write a .npy file instead"
+    return "convert the image to float32 first"
 
 
 def _check_writable(folder: Path) -> None:
@@ -175,7 +194,8 @@ class _partial:  # noqa: N801 - used like a function
     """A new file beside `path`, removed at the end unless it was renamed."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        # Not made from the name of `path`, which may be as long as names can be.
+        self.path = path.with_name(f".evodenoise-{uuid.uuid4().hex[:8]}.part")
 
     def __enter__(self) -> tuple[IO[bytes], Path]:
         self.stream = self.path.open("xb")
@@ -213,7 +233,7 @@ def _read_tiff(stream: IO[bytes], path: Path) -> Image:
             raise ImageError(
                 f"{path}: {photometric} with {samples} samples; only gray and RGB are supported"
             )
-        pixels = page.asarray()
+        pixels = _decode_tiff(page, path)
         if pixels.dtype.name not in _DTYPES["TIFF"]:
             raise ImageError(
                 f"{path}: {pixels.dtype} values; TIFF of uint8, uint16 or float32 is supported"
@@ -225,7 +245,25 @@ def _read_tiff(stream: IO[bytes], path: Path) -> Image:
                 page.tags["YResolution"].value,
             )
             metadata["resolutionunit"] = page.resolutionunit
+        if _ICC_PROFILE_TAG in page.tags:
+            metadata["iccprofile"] = page.tags[_ICC_PROFILE_TAG].value
         return Image(pixels, "TIFF", metadata)
+
+
+def _decode_tiff(page: tifffile.TiffPage, path: Path) -> Array:
+    segments = zip(page.dataoffsets, page.databytecounts, strict=True)
+    # tifffile fills up some truncated tiles without a word.
+    if max(offset + count for offset, count in segments) > page.parent.filehandle.size:
+        raise ImageError(f"{path}: cannot be read: image file is truncated")
+    try:
+        return page.asarray()
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        kind = tifffile.COMPRESSION(page.compression).name
+        raise ImageError(
+            f"{path}: {kind} compression is not supported; save it uncompressed or with Deflate"
+        ) from error
 
 
 def _read_pillow(stream: IO[bytes], path: Path) -> Image:
@@ -253,12 +291,19 @@ def _read_pillow(stream: IO[bytes], path: Path) -> Image:
 
 
 def _write_png(stream: IO[bytes], pixels: Array, metadata: Mapping[str, Any]) -> None:
-    PillowImage.fromarray(pixels).save(stream, format="PNG", **metadata)
+    _save_pillow(stream, pixels, format="PNG", **metadata)
 
 
 def _write_jpeg(stream: IO[bytes], pixels: Array, metadata: Mapping[str, Any]) -> None:
     # High quality and full colour resolution: compression must not undo the denoising.
-    PillowImage.fromarray(pixels).save(stream, format="JPEG", quality=95, subsampling=0, **metadata)
+    _save_pillow(stream, pixels, format="JPEG", quality=95, subsampling=0, **metadata)
+
+
+def _save_pillow(stream: IO[bytes], pixels: Array, **options: Any) -> None:
+    # By way of memory: given a file, Pillow overlooks that a full disk took only a part of it.
+    buffer = io.BytesIO()
+    PillowImage.fromarray(pixels).save(buffer, **options)
+    stream.write(buffer.getbuffer())
 
 
 def _write_tiff(stream: IO[bytes], pixels: Array, metadata: Mapping[str, Any]) -> None:

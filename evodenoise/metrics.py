@@ -51,7 +51,8 @@ def check_reference(
     Raises
     ------
     ReferenceImageError
-        If shapes or dtypes differ, or the data range is not positive.
+        If shapes or dtypes differ, a value of the reference is not finite, or the data
+        range is not positive.
     """
     if reference.shape != image.shape:
         raise ReferenceImageError(
@@ -63,6 +64,9 @@ def check_reference(
             f"{name}: {reference.dtype} values, but the image has {image.dtype}; "
             "save both with the same type"
         )
+    bad = reference.size - np.count_nonzero(np.isfinite(reference))
+    if bad:
+        raise ReferenceImageError(f"{name}: {bad} values are NaN or infinite; replace them first")
     span = _span(reference) if data_range is None else data_range
     if not 0 < span < np.inf:
         raise ReferenceImageError(f"{name}: data range {span:g}; give a positive --data-range")

@@ -1,15 +1,72 @@
 """An image as its overlapping patches, and back.
 
-Dimensions: Y, X height and width, C channels, p patch size, N patches, D = p*p*C.
+Dimensions: Y, X height and width, C channels, p patch size, N patches, D = p*p*C. A patch
+is named by its position: the number of its upper left corner, row-major, among the
+(Y-p+1)(X-p+1) corners where it lies inside the image.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
-def extract_patches(image: Tensor, patch_size: int) -> Tensor:
-    """Cut an image into all its overlapping patches (stride 1).
+@dataclass(frozen=True)
+class PatchGrid:
+    """All positions of a p x p patch in an image (stride 1).
+
+    Attributes
+    ----------
+    shape : sequence of int
+        (Y, X, C) of the image.
+    patch_size : int
+        Side p of a patch in pixels, at most min(Y, X).
+    """
+
+    shape: Sequence[int]
+    patch_size: int
+
+    @property
+    def rows(self) -> int:
+        """Positions from top to bottom."""
+        return self.shape[0] - self.patch_size + 1
+
+    @property
+    def columns(self) -> int:
+        """Positions from left to right."""
+        return self.shape[1] - self.patch_size + 1
+
+    @property
+    def patches(self) -> int:
+        """N, the number of positions."""
+        return self.rows * self.columns
+
+    @property
+    def pixels(self) -> int:
+        """D, the values of a patch."""
+        return self.patch_size**2 * self.shape[2]
+
+    def values(self, positions: Tensor) -> Tensor:
+        """Locate the values of patches (N,) in the flattened image: (N, D), as (p, p, C)."""
+        _, width, channels = self.shape
+        device = positions.device
+        corner = positions // self.columns * width + positions % self.columns
+        side = torch.arange(self.patch_size, device=device)
+        inside = (side[:, None] * width + side)[..., None] * channels
+        inside = (inside + torch.arange(channels, device=device)).flatten()
+        return corner[:, None] * channels + inside
+
+    def sublattice(self, stride: int, offset: tuple[int, int]) -> Tensor:
+        """List the positions of every stride-th row and column, from an offset (row, column)."""
+        rows = torch.arange(offset[0], self.rows, stride)
+        return (
+            rows[:, None] * self.columns + torch.arange(offset[1], self.columns, stride)
+        ).flatten()
+
+
+def extract_patches(image: Tensor, patch_size: int, positions: Tensor | None = None) -> Tensor:
+    """Cut overlapping patches out of an image.
 
     Parameters
     ----------
@@ -17,24 +74,27 @@ def extract_patches(image: Tensor, patch_size: int) -> Tensor:
         The image.
     patch_size : int
         Side p of a patch in pixels, at most min(Y, X).
+    positions : Tensor of int64, shape (N,), optional
+        Which patches; all by default, row-major.
 
     Returns
     -------
     Tensor, shape (N, D)
-        Row-major by the upper left corner, N = (Y-p+1)(X-p+1); a patch is flattened as (p, p, C).
+        Patches, each flattened as (p, p, C).
     """
-    windows = image.unfold(0, patch_size, 1).unfold(1, patch_size, 1)  # (Y', X', C, p, p)
-    pixels = patch_size * patch_size * image.shape[2]
-    return windows.permute(0, 1, 3, 4, 2).reshape(-1, pixels)
+    grid = PatchGrid(image.shape, patch_size)
+    if positions is None:
+        positions = torch.arange(grid.patches, device=image.device)
+    return image.flatten()[grid.values(positions)]
 
 
 def merge_patches(patches: Tensor, shape: Sequence[int], patch_size: int) -> Tensor:
-    """Average overlapping patches into an image; the inverse of `extract_patches`.
+    """Average all overlapping patches into an image; the inverse of `extract_patches`.
 
     Parameters
     ----------
     patches : Tensor, shape (N, D)
-        Patches in the order of `extract_patches`.
+        All patches, row-major.
     shape : sequence of int
         (Y, X, C) of the image.
     patch_size : int
@@ -45,13 +105,36 @@ def merge_patches(patches: Tensor, shape: Sequence[int], patch_size: int) -> Ten
     Tensor, shape (Y, X, C)
         At each pixel the mean over all patches that cover it.
     """
-    height, width, channels = shape
-    rows, columns = height - patch_size + 1, width - patch_size + 1
-    grid = patches.reshape(rows, columns, patch_size, patch_size, channels)
-    total = patches.new_zeros(shape)
-    covered = patches.new_zeros((height, width, 1))
-    for dy in range(patch_size):
-        for dx in range(patch_size):
-            total[dy : dy + rows, dx : dx + columns] += grid[:, :, dy, dx]
-            covered[dy : dy + rows, dx : dx + columns] += 1
-    return total / covered
+    average = PatchAverage(PatchGrid(shape, patch_size), patches.dtype, patches.device)
+    average.add(torch.arange(len(patches), device=patches.device), patches)
+    return average.image()
+
+
+class PatchAverage:
+    """The running average of overlapping patches, for images whose patches come in parts.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        The positions.
+    dtype : torch.dtype
+        Of the sums.
+    device : torch.device
+        Where they lie.
+    """
+
+    def __init__(self, grid: PatchGrid, dtype: torch.dtype, device: torch.device) -> None:
+        self.grid = grid
+        height, width, channels = grid.shape
+        self.total = torch.zeros(height * width * channels, dtype=dtype, device=device)
+        self.weight = torch.zeros_like(self.total)
+
+    def add(self, positions: Tensor, patches: Tensor) -> None:
+        """Add patches (N, D) at their positions (N,)."""
+        values = self.grid.values(positions).flatten()
+        self.total.index_add_(0, values, patches.flatten())
+        self.weight.index_add_(0, values, torch.ones_like(patches).flatten())
+
+    def image(self) -> Tensor:
+        """Return the average (Y, X, C); nan where no patch has been added."""
+        return (self.total / self.weight).view(*self.grid.shape)

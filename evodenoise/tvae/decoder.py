@@ -28,33 +28,34 @@ class Decoder(nn.Module):
         D.
     generator : torch.Generator
         Source of the initial weights; its device becomes the decoder's.
+
+    Attributes
+    ----------
+    rows : Parameter, shape (H, H_1)
+        Weights of the first layer.
+    bias : Parameter, shape (H_1,)
+        Its bias.
+    weights, biases : ParameterList
+        Of the layers that follow, each (outputs, inputs) and (outputs,).
     """
 
     def __init__(
         self, latents: int, hidden: Sequence[int], pixels: int, *, generator: torch.Generator
     ) -> None:
         super().__init__()
-        device = generator.device
-        self.latents = latents
-        self.rows = nn.Parameter(torch.empty(latents, hidden[0], device=device))
-        self.bias = nn.Parameter(torch.zeros(hidden[0], device=device))
-        widths = [*hidden, pixels]
-        self.layers = nn.ModuleList(
-            nn.Linear(inputs, outputs, device=device) for inputs, outputs in pairwise(widths)
-        )
-        self._initialise(generator)
 
-    @torch.no_grad()
-    def _initialise(self, generator: torch.Generator) -> None:
-        """Draw uniform weights that keep the scale of a code's few ones through the layers."""
-        self.rows.uniform_(-0.5, 0.5, generator=generator)
-        for layer in self.layers:
-            for parameter in layer.parameters():
-                if parameter.ndim == 2:
-                    bound = 1 / math.sqrt(parameter.shape[1])
-                    parameter.uniform_(-bound, bound, generator=generator)
-                else:
-                    parameter.zero_()
+        def uniform(*shape: int, bound: float) -> nn.Parameter:
+            drawn = torch.empty(*shape, device=generator.device)
+            return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator))
+
+        layers = list(pairwise([*hidden, pixels]))
+        # A code has a few ones, not H: its rows may be large, and it still stays near unit scale.
+        self.rows = uniform(latents, hidden[0], bound=0.5)
+        self.bias = uniform(hidden[0], bound=0.0)
+        self.weights = nn.ParameterList(
+            uniform(outputs, inputs, bound=1 / math.sqrt(inputs)) for inputs, outputs in layers
+        )
+        self.biases = nn.ParameterList(uniform(outputs, bound=0.0) for _, outputs in layers)
 
     def embed(self, states: Tensor) -> Tensor:
         """Sum the first layer's rows over the ones of states (..., K): (..., H_1)."""
@@ -62,13 +63,17 @@ class Decoder(nn.Module):
         table = F.pad(self.rows, (0, 0, 0, 1))
         bags = states.reshape(-1, states.shape[-1]).int()
         summed = F.embedding_bag(bags, table, mode="sum")
-        return summed.view(*states.shape[:-1], -1) + self.bias
+        return summed.add_(self.bias).view(*states.shape[:-1], -1)
 
     def decode(self, embedding: Tensor) -> Tensor:
-        """Map the first layer's pre-activations (..., H_1) to means (..., D)."""
+        """Map the first layer's pre-activations (..., H_1) to means (..., D).
+
+        Without gradients the pre-activations are overwritten, to save memory traffic.
+        """
         activation = embedding
-        for layer in self.layers:
-            activation = layer(F.leaky_relu(activation, LEAK))
+        inplace = not torch.is_grad_enabled()
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            activation = F.linear(F.leaky_relu(activation, LEAK, inplace=inplace), weight, bias)
         return activation
 
     def forward(self, states: Tensor) -> Tensor:

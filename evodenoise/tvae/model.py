@@ -11,9 +11,15 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evodenoise.tvae.decoder import Decoder
+from evodenoise.tvae.precision import proposal_dtype
+from evodenoise.tvae.states import flip_bits
+
+CACHED_STATES = 4096
+"""States decoded at once: their hidden activations take a few MiB."""
 
 NOISE_VARIANCE_FLOOR = 1e-6
 """In units of the (unit) variance of the image: 60 dB below the signal, and far from underflow."""
@@ -81,11 +87,6 @@ class BinaryLatentVAE(nn.Module):
         normaliser = self.pixels * torch.log(2 * math.pi * self.noise_variance)
         return -0.5 * (squared_errors / self.noise_variance + normaliser)
 
-    def squared_errors(self, patches: Tensor, states: Tensor) -> Tensor:
-        """Evaluate ||x_n - mu(z)||^2 for patches (N, D) and states (N, S, K): (N, S)."""
-        means: Tensor = self.decoder(states)
-        return (means - patches[:, None]).square().sum(-1)
-
     def log_joint(self, patches: Tensor, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for the states of each patch.
 
@@ -101,8 +102,95 @@ class BinaryLatentVAE(nn.Module):
         Tensor, shape (N, S)
             Nats.
         """
-        likelihood = self.log_likelihood(self.squared_errors(patches, states))
-        return self.log_prior(states) + likelihood
+        # In parts whose activations stay in the processor's cache.
+        size = max(1, CACHED_STATES // states.shape[1])
+        squared_errors = [
+            (self.decoder(some_states) - some_patches[:, None]).square().sum(-1)
+            for some_patches, some_states in zip(
+                patches.split(size), states.split(size), strict=True
+            )
+        ]
+        return self.log_prior(states) + self.log_likelihood(torch.cat(squared_errors))
+
+    def cross_log_joints(self, patches: Tensor, states: Tensor) -> Tensor:
+        """Evaluate log p(x_n, z) for every pair of a patch and a state.
+
+        The squared error is expanded, so that it costs one matrix product; that loses
+        precision, which is enough to rank candidates and not to keep their value.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (N, D)
+            x.
+        states : Tensor of int16, shape (M, K)
+            Indices of ones.
+
+        Returns
+        -------
+        Tensor, shape (N, M)
+            Nats.
+        """
+        means = self.decoder(states)
+        lengths = patches.square().sum(-1, keepdim=True) + means.square().sum(-1)
+        squared_errors = torch.addmm(lengths, patches, means.T, alpha=-2)
+        return self.log_likelihood(squared_errors) + self.log_prior(states)
+
+    def flip_gains(self, patches: Tensor, states: Tensor, curvature: Tensor) -> Tensor:
+        """Estimate how log p(x_n, z) changes when one bit of z is flipped.
+
+        A second-order expansion: the slope comes from one vector-Jacobian product through
+        the decoder for all bits at once; of the second derivative only its mean
+        over states is known.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (N, D)
+            x.
+        states : Tensor of int16, shape (N, P, K)
+            Indices of ones.
+        curvature : Tensor, shape (H,)
+            As made by `flip_curvature`.
+
+        Returns
+        -------
+        Tensor, shape (N, P, H)
+            Nats.
+        """
+        with torch.enable_grad():
+            embedding = self.decoder.embed(states).detach().requires_grad_()
+            error = self.decoder.decode(embedding) - patches[:, None]
+            likelihood = -0.5 * error.square().sum() / self.noise_variance
+            (slope,) = torch.autograd.grad(likelihood, embedding)
+        # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
+        precision = proposal_dtype(patches.device.type)
+        gains = F.linear(slope.to(precision), self.decoder.rows.to(precision)).to(slope.dtype)
+        gains += self.prior.logit()
+        # From 1 to 0 instead of from 0 to 1 the change has the other sign.
+        signs = torch.ones(*states.shape[:-1], self.latents + 1, device=gains.device)
+        signs.scatter_(-1, states.long(), -1.0)
+        return gains.mul_(signs[..., : self.latents]).sub_(curvature)
+
+    def flip_curvature(self, states: Tensor) -> Tensor:
+        """Average, over some states, the loss of log-likelihood that a flip causes by its size.
+
+        Half the squared change of the mean over sigma^2: what the slope alone does not see.
+
+        Parameters
+        ----------
+        states : Tensor of int16, shape (M, K)
+            A sample of states in use.
+
+        Returns
+        -------
+        Tensor, shape (H,)
+            Nats, for each bit.
+        """
+        bits = torch.arange(self.latents, device=states.device).expand(len(states), -1)
+        originals = states[:, None].expand(-1, self.latents, -1)
+        flipped: Tensor = self.decoder(flip_bits(originals, bits, self.latents))
+        change = flipped - self.decoder(states)[:, None]
+        curvature: Tensor = change.square().sum(-1).mean(0) / (2 * self.noise_variance)
+        return curvature
 
     @torch.no_grad()
     def update_prior(self, expected_ones: Tensor, patches: int) -> None:
@@ -132,25 +220,3 @@ class BinaryLatentVAE(nn.Module):
         """
         variance = expected_squared_error / (patches * self.pixels)
         self.noise_variance.copy_(variance.clamp(min=NOISE_VARIANCE_FLOOR))
-
-
-def posterior_weights(log_joints: Tensor) -> Tensor:
-    """Normalise log-joints (N, S) to the truncated posterior q_n(z): (N, S)."""
-    return log_joints.softmax(dim=-1)
-
-
-def truncated_free_energy(log_joints: Tensor) -> Tensor:
-    """Compute F_n = log sum_z p(x_n, z) over each patch's states: (N, S) to (N,), in nats."""
-    return log_joints.logsumexp(dim=-1)
-
-
-def posterior_mean(weights: Tensor, values: Tensor) -> Tensor:
-    """Average values (N, S, D) under weights (N, S): (N, D)."""
-    return torch.einsum("ns,nsd->nd", weights, values)
-
-
-def expected_ones(weights: Tensor, states: Tensor, latents: int) -> Tensor:
-    """Sum E_q[z_h] over the patches: weights (N, S), states (N, S, K) to (H,)."""
-    totals = weights.new_zeros(latents + 1)
-    totals.index_add_(0, states.int().flatten(), weights[..., None].expand(states.shape).flatten())
-    return totals[:latents]

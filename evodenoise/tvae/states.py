@@ -6,6 +6,7 @@ K = 8 instead of H; it makes equal codes equal row by row, and turns the
 decoder's first layer into a sum of K rows. K grows when a code needs more places.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +74,36 @@ def widen(states: Tensor, places: int, latents: int) -> Tensor:
     return F.pad(states, (0, missing), value=latents) if missing > 0 else states
 
 
+def flip_bits(states: Tensor, bits: Tensor, latents: int) -> Tensor:
+    """Flip one bit of each state.
+
+    Parameters
+    ----------
+    states : Tensor of int16, shape (..., K)
+        Indices of ones.
+    bits : Tensor of integers, shape (...)
+        The bit to flip, 0 to H-1, or H to leave the state as it is.
+    latents : int
+        H.
+
+    Returns
+    -------
+    Tensor of int16, shape (..., K + 1)
+        The changed states.
+    """
+    bit = bits[..., None].to(STATE_DTYPE)
+    hit = states == bit
+    removed = states.where(~hit, latents)
+    added = bit.where(~hit.any(-1, keepdim=True), latents)
+    return torch.cat([removed, added], dim=-1).sort(-1).values
+
+
+def concatenate(parts: Sequence[Tensor], latents: int, dim: int = 1) -> Tensor:
+    """Join tensors of states (..., K) along a dimension, giving all the most places of any."""
+    places = max(part.shape[-1] for part in parts)
+    return torch.cat([widen(part, places, latents) for part in parts], dim=dim)
+
+
 def hash_keys(latents: int, *, generator: torch.Generator) -> Tensor:
     """Draw one 64-bit key per latent for `hash_states` (Zobrist hashing).
 
@@ -133,6 +164,11 @@ class VariationalStates:
     def take(self, patches: Tensor) -> "VariationalStates":
         """Copy the sets of some patches (indices of shape (B,))."""
         return VariationalStates(self.states[patches], self.log_joints[patches])
+
+    def choose(self, chosen: Tensor) -> "VariationalStates":
+        """Copy some states of each patch (indices of shape (N, M))."""
+        places = chosen[..., None].expand(-1, -1, self.states.shape[-1])
+        return VariationalStates(self.states.gather(1, places), self.log_joints.gather(1, chosen))
 
     def put(self, patches: Tensor, other: "VariationalStates", latents: int) -> None:
         """Store the sets of some patches (indices of shape (B,)), adding places if need be."""
@@ -221,12 +257,9 @@ def keep_best(
         How many of them are new.
     """
     count = current.states.shape[1]
-    places = max(current.states.shape[-1], offspring.states.shape[-1])
-    both = [widen(part.states, places, latents) for part in (current, offspring)]
-    states = torch.cat(both, dim=1)
+    states = concatenate([current.states, offspring.states], latents)
     log_joints = torch.cat([current.log_joints, offspring.log_joints], dim=1)
     # NaN would win every comparison; a state that cannot be evaluated must lose them all.
     eligible = log_joints.isfinite() & ~repeated(hash_states(states, keys))
-    best, chosen = log_joints.where(eligible, -torch.inf).topk(count, dim=1)
-    survivors = states.gather(1, chosen[..., None].expand(-1, -1, places))
-    return VariationalStates(survivors, best), (chosen >= count).sum(1)
+    chosen = log_joints.where(eligible, -torch.inf).topk(count, dim=1).indices
+    return VariationalStates(states, log_joints).choose(chosen), (chosen >= count).sum(1)

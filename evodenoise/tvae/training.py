@@ -2,23 +2,24 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from evodenoise.config import DenoiseConfig, LearningRateConfig, Schedule
+from evodenoise.config import DenoiseConfig
 from evodenoise.errors import TrainingError
-from evodenoise.tvae.evolution import evolve
-from evodenoise.tvae.model import (
-    BinaryLatentVAE,
+from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.posterior import (
+    PosteriorSample,
     expected_ones,
-    posterior_mean,
-    posterior_weights,
+    truncate_posterior,
     truncated_free_energy,
 )
-from evodenoise.tvae.states import VariationalStates, hash_keys
+from evodenoise.tvae.schedule import Budget, Convergence, StopReason, learning_rate
+from evodenoise.tvae.states import VariationalStates
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,14 @@ class EpochReport:
 
     Attributes
     ----------
-    epoch, epochs : int
-        This epoch, counted from 1, and how many there will be.
+    epoch : int
+        Counted from 1.
+    progress : float
+        Share of the run that is done, from 0 to 1.
+    patches : int
+        Patches visited.
     free_energy : float
-        Mean over the patches, in nats per patch.
+        Mean over these patches, in nats per patch.
     noise_std : float
         Learned sigma, in the units of the patches (pixel units in `DenoiseResult.history`).
     active_latents : float
@@ -41,115 +46,40 @@ class EpochReport:
         Adam's rate in the last mini-batch.
     seconds : float
         Wall time of the epoch.
+    stop_reason : StopReason or None
+        Why this is the last epoch, if it is.
     """
 
     epoch: int
-    epochs: int
+    progress: float
+    patches: int
     free_energy: float
     noise_std: float
     active_latents: float
     replaced: float
     learning_rate: float
     seconds: float
+    stop_reason: StopReason | None = None
 
 
-class EpochStatistics:
+class EpochSums:
     """Sums over the patches of an epoch, from which the closed-form updates follow."""
 
     def __init__(self, latents: int, device: torch.device) -> None:
         self.patches = 0
         self.expected_ones = torch.zeros(latents, device=device)
         self.squared_error = torch.zeros((), device=device)
-        self.free_energy = torch.zeros((), device=device, dtype=torch.float32)
-        self.replaced = torch.zeros((), device=device, dtype=torch.int64)
-
-
-def learning_rate(config: LearningRateConfig, progress: float, epochs: int) -> float:
-    """Compute Adam's learning rate at a point of the run.
-
-    Parameters
-    ----------
-    config : LearningRateConfig
-        Schedule and bounds.
-    progress : float
-        Epochs done, with a fraction for the mini-batches of the present one.
-    epochs : int
-        Length of the run.
-
-    Returns
-    -------
-    float
-        The rate.
-    """
-    low, high = config.minimum, config.maximum
-    if config.schedule is Schedule.CYCLIC:
-        phase = progress % config.period / config.period
-        return low + (high - low) * (1 - abs(2 * phase - 1))
-    # A short run gives at most a quarter of its length to the warm-up.
-    warm_up = min(config.warm_up, epochs / 4)
-    if progress < warm_up:
-        return low + (high - low) * progress / warm_up
-    done = (progress - warm_up) / (epochs - warm_up)
-    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
-@torch.no_grad()
-def e_step(
-    model: BinaryLatentVAE,
-    patches: Tensor,
-    current: VariationalStates,
-    config: DenoiseConfig,
-    *,
-    keys: Tensor,
-    generator: torch.Generator,
-) -> tuple[VariationalStates, Tensor]:
-    """Re-evaluate and evolve the states of a mini-batch.
-
-    Parameters
-    ----------
-    model : BinaryLatentVAE
-        Evaluates the states.
-    patches : Tensor, shape (B, D)
-        The mini-batch.
-    current : VariationalStates, (B, S)
-        Its states; their log-joints may be out of date.
-    config : DenoiseConfig
-        Its `evolution`.
-    keys : Tensor
-        As made by `hash_keys`.
-    generator : torch.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    VariationalStates, (B, S)
-        The best states found.
-    Tensor of int64, shape (B,)
-        How often a state of a patch was replaced.
-    """
-
-    def log_joint(states: Tensor) -> Tensor:
-        return model.log_joint(patches, states)
-
-    return evolve(
-        VariationalStates(current.states, log_joint(current.states)),
-        log_joint,
-        config.evolution,
-        latents=model.latents,
-        active=model.active,
-        keys=keys,
-        generator=generator,
-    )
+        self.free_energy = torch.zeros((), device=device)
+        self.replaced = torch.zeros((), device=device)
 
 
 def m_step(
     model: BinaryLatentVAE,
     optimizer: torch.optim.Optimizer,
     patches: Tensor,
-    current: VariationalStates,
-    statistics: EpochStatistics,
-) -> None:
-    """Take one gradient step on the decoder and add up what the closed-form updates need.
+    sample: PosteriorSample,
+) -> Tensor:
+    """Take one gradient step on the decoder.
 
     The gradient of the free energy with respect to the weights is that of the
     posterior-weighted log-joint with the posterior weights held fixed.
@@ -162,21 +92,103 @@ def m_step(
         Over the decoder's parameters.
     patches : Tensor, shape (B, D)
         The mini-batch.
-    current : VariationalStates, (B, S)
-        Its states, evaluated at the present parameters.
-    statistics : EpochStatistics
-        Changed in place.
+    sample : PosteriorSample
+        States of these patches and their weights.
+
+    Returns
+    -------
+    Tensor, shape ()
+        sum_n E_q[||x_n - mu(z)||^2] before the step.
     """
-    weights = posterior_weights(current.log_joints)
-    expected_error = (weights * model.squared_errors(patches, current.states)).sum()
-    loss = expected_error / (2 * model.noise_variance * len(patches))
+    errors = model.decoder(sample.states) - patches[sample.owners]
+    expected_error: Tensor = (sample.weights * errors.square().sum(-1)).sum()
+    loss = expected_error / (2 * model.noise_variance * sample.weights.sum())
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    statistics.patches += len(patches)
-    statistics.squared_error += expected_error.detach()
-    statistics.expected_ones += expected_ones(weights, current.states, model.latents)
-    statistics.free_energy += truncated_free_energy(current.log_joints).sum()
+    return expected_error.detach()
+
+
+class Trainer:
+    """One training run: the model, the states of its patches, and what changes them.
+
+    Parameters
+    ----------
+    patches : Tensor, shape (N, D)
+        Centred and scaled patches.
+    model : BinaryLatentVAE
+        Trained in place.
+    variational : VariationalStates, (N, S)
+        The states of the patches, improved in place.
+    config : DenoiseConfig
+        Evolution, batch sizes, learning rate.
+    generator : torch.Generator
+        Source of randomness, on the patches' device.
+    """
+
+    def __init__(
+        self,
+        patches: Tensor,
+        model: BinaryLatentVAE,
+        variational: VariationalStates,
+        config: DenoiseConfig,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        self.patches, self.model, self.variational = patches, model, variational
+        self.config, self.generator = config, generator
+        self.e_step = EStep(model, config, generator=generator)
+        self.optimizer = torch.optim.Adam(
+            model.decoder.parameters(),
+            lr=config.learning_rate.minimum,
+            fused=patches.device.type in ("cpu", "cuda"),
+        )
+
+    def epoch(self, lattice: Tensor, budget: Budget, done: int) -> tuple[EpochSums, float]:
+        """Visit the patches of a sub-lattice once, in random order.
+
+        Parameters
+        ----------
+        lattice : Tensor of int64, shape (M,)
+            Indices of patches.
+        budget : Budget
+            Decides the learning rate.
+        done : int
+            Epochs done so far.
+
+        Returns
+        -------
+        EpochSums
+            Sums over the patches.
+        float
+            The last learning rate.
+        """
+        sums = EpochSums(self.model.latents, self.patches.device)
+        shuffled = torch.randperm(len(lattice), generator=self.generator, device=lattice.device)
+        order = lattice[shuffled]
+        self.e_step.measure_curvature(self.variational.states[order, 0])
+        rate = self.config.learning_rate.minimum
+        for chosen in order.split(self.config.batch_size):
+            progress = budget.progress(done + sums.patches / len(order))
+            rate = learning_rate(self.config.learning_rate, progress, budget.epochs)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self._batch(chosen, sums)
+        return sums, rate
+
+    def _batch(self, chosen: Tensor, sums: EpochSums) -> None:
+        """Do the E-step and the gradient steps of one mini-batch."""
+        patches = self.patches[chosen]
+        known = self.e_step.evaluate(patches, self.variational.states[chosen])
+        current, replaced = self.e_step(patches, known)
+        self.variational.put(chosen, current, self.model.latents)
+        sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
+        for part in sample.split(self.config.gradient_batch_size):
+            sums.squared_error += m_step(self.model, self.optimizer, patches, part)
+        sums.expected_ones += expected_ones(sample, self.model.latents)
+        sums.free_energy += truncated_free_energy(current.log_joints).sum()
+        sums.replaced += replaced.sum()
+        sums.patches += len(patches)
 
 
 def fit(
@@ -185,6 +197,8 @@ def fit(
     variational: VariationalStates,
     config: DenoiseConfig,
     *,
+    lattices: Sequence[Tensor] | None = None,
+    budget: Budget | None = None,
     generator: torch.Generator,
 ) -> Iterator[EpochReport]:
     """Train a model and the states of its patches, in place.
@@ -198,7 +212,11 @@ def fit(
     variational : VariationalStates, (N, S)
         The states of the patches.
     config : DenoiseConfig
-        Epochs, batch size, evolution, learning rate.
+        Epochs, batch sizes, evolution, learning rate.
+    lattices : sequence of Tensor, optional
+        Indices of the patches that the epochs visit in turn; all patches by default.
+    budget : Budget, optional
+        Length of the run; `config.epochs` by default.
     generator : torch.Generator
         Source of randomness, on the patches' device.
 
@@ -212,82 +230,43 @@ def fit(
     TrainingError
         If the free energy is no longer finite.
     """
-    keys = hash_keys(model.latents, generator=generator)
-    optimizer = torch.optim.Adam(model.decoder.parameters(), lr=config.learning_rate.minimum)
-    for epoch in range(config.epochs):
+    lattices = lattices or [torch.arange(len(patches), device=patches.device)]
+    budget = budget or Budget(config.epochs)
+    trainer = Trainer(patches, model, variational, config, generator=generator)
+    convergence = Convergence(len(lattices))
+    done, stop = 0, None
+    while stop is None:
         start = time.perf_counter()
-        statistics = EpochStatistics(model.latents, patches.device)
-        order = torch.randperm(len(patches), generator=generator, device=patches.device)
-        for chosen in order.split(config.batch_size):
-            progress = epoch + statistics.patches / len(patches)
-            rate = learning_rate(config.learning_rate, progress, config.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            batch = patches[chosen]
-            current, replaced = e_step(
-                model, batch, variational.take(chosen), config, keys=keys, generator=generator
-            )
-            m_step(model, optimizer, batch, current, statistics)
-            statistics.replaced += replaced.sum()
-            variational.put(chosen, current, model.latents)
-        model.update_prior(statistics.expected_ones, statistics.patches)
-        model.update_noise_variance(statistics.squared_error, statistics.patches)
-        yield _report(model, statistics, epoch, config.epochs, rate, time.perf_counter() - start)
+        sums, rate = trainer.epoch(lattices[done % len(lattices)], budget, done)
+        done += 1
+        if budget.progress(done) >= config.prior_delay * budget.epochs:
+            model.update_prior(sums.expected_ones, sums.patches)
+        model.update_noise_variance(sums.squared_error, sums.patches)
+        free_energy = _finite(float(sums.free_energy) / sums.patches, done)
+        replaced = float(sums.replaced) / sums.patches
+        seconds = time.perf_counter() - start
+        budget.seconds_per_patch = seconds / sums.patches
+        stop = budget.over(done)
+        if stop is None and convergence.reached(done - 1, free_energy, replaced):
+            stop = StopReason.CONVERGED
+        yield EpochReport(
+            epoch=done,
+            progress=1.0 if stop else budget.progress(done) / budget.epochs,
+            patches=sums.patches,
+            free_energy=free_energy,
+            noise_std=math.sqrt(float(model.noise_variance)),
+            active_latents=float(model.prior.sum()),
+            replaced=replaced,
+            learning_rate=rate,
+            seconds=seconds,
+            stop_reason=stop,
+        )
 
 
-def _report(
-    model: BinaryLatentVAE,
-    statistics: EpochStatistics,
-    epoch: int,
-    epochs: int,
-    rate: float,
-    seconds: float,
-) -> EpochReport:
-    free_energy = float(statistics.free_energy) / statistics.patches
+def _finite(free_energy: float, epoch: int) -> float:
     if not math.isfinite(free_energy):
         raise TrainingError(
-            f"training diverged in epoch {epoch + 1}: the free energy is {free_energy}; "
+            f"training diverged in epoch {epoch}: the free energy is {free_energy}; "
             "lower the learning rate"
         )
-    return EpochReport(
-        epoch=epoch + 1,
-        epochs=epochs,
-        free_energy=free_energy,
-        noise_std=math.sqrt(float(model.noise_variance)),
-        active_latents=model.active,
-        replaced=float(statistics.replaced) / statistics.patches,
-        learning_rate=rate,
-        seconds=seconds,
-    )
-
-
-@torch.no_grad()
-def reconstruct(
-    patches: Tensor, model: BinaryLatentVAE, variational: VariationalStates, batch_size: int
-) -> Tensor:
-    """Estimate the clean patches: E_q[mu(z)] under the truncated posteriors.
-
-    Parameters
-    ----------
-    patches : Tensor, shape (N, D)
-        Noisy patches.
-    model : BinaryLatentVAE
-        The trained model.
-    variational : VariationalStates, (N, S)
-        Their states.
-    batch_size : int
-        Patches handled at once.
-
-    Returns
-    -------
-    Tensor, shape (N, D)
-        Estimates.
-    """
-    estimates = torch.empty_like(patches)
-    for chosen in torch.arange(len(patches), device=patches.device).split(batch_size):
-        states = variational.states[chosen]
-        means = model.decoder(states)
-        squared_errors = (means - patches[chosen][:, None]).square().sum(-1)
-        log_joints = model.log_prior(states) + model.log_likelihood(squared_errors)
-        estimates[chosen] = posterior_mean(posterior_weights(log_joints), means)
-    return estimates
+    return free_energy

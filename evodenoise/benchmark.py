@@ -1,0 +1,148 @@
+"""PSNR against clean images, by the protocol of the literature.
+
+noisy = clean + sigma * N(0, 1) in floating point, neither clipped nor rounded; the result
+is clipped to the range of the clean image's type, which is also the peak of PSNR and SSIM.
+The denoiser is not told sigma.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.config import DenoiseConfig
+from evodenoise.errors import ImageError
+from evodenoise.metrics import measure
+from evodenoise.pipeline import OnEpoch, OnReconstruction, denoise
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement.
+
+    Attributes
+    ----------
+    image : str
+        Name of the clean image.
+    sigma : float
+        Standard deviation of the added noise, in pixel units.
+    preset : str
+        Name of the preset.
+    psnr, ssim : float
+        Of the result; dB and at most 1.
+    psnr_noisy, ssim_noisy : float
+        Of the noisy image.
+    noise_std : float
+        Noise level that was found, in pixel units.
+    cpu_seconds, wall_seconds : float
+        Of denoising, on all threads and on the clock.
+    """
+
+    image: str
+    sigma: float
+    preset: str
+    psnr: float
+    ssim: float
+    psnr_noisy: float
+    ssim_noisy: float
+    noise_std: float
+    cpu_seconds: float
+    wall_seconds: float
+
+    def as_dict(self) -> dict[str, str | float]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def check_clean(clean: Array, *, name: str) -> None:
+    """Refuse clean images whose values have no known range.
+
+    Raises
+    ------
+    ImageError
+        If the image does not hold unsigned integers.
+    """
+    if clean.dtype.kind != "u":
+        raise ImageError(f"{name}: {clean.dtype} values; benchmark needs an 8- or 16-bit image")
+
+
+def add_noise(clean: Array, sigma: float, *, seed: int) -> Array:
+    """Add Gaussian noise, neither clipped nor rounded.
+
+    Parameters
+    ----------
+    clean : ndarray
+        Clean image.
+    sigma : float
+        Standard deviation, in pixel units.
+    seed : int
+        Of numpy's default generator.
+
+    Returns
+    -------
+    ndarray of float32
+        Noisy image.
+    """
+    noise = np.random.default_rng(seed).standard_normal(clean.shape)
+    return (clean.astype(np.float64) + sigma * noise).astype(np.float32)
+
+
+def measure_cell(
+    clean: Array,
+    config: DenoiseConfig,
+    *,
+    name: str,
+    sigma: float,
+    preset: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    on_reconstruction: OnReconstruction | None = None,
+) -> Cell:
+    """Add noise to a clean image, denoise it and compare.
+
+    Parameters
+    ----------
+    clean : ndarray of unsigned integers
+        Clean image.
+    config : DenoiseConfig
+        Settings.
+    name, preset : str
+        For the record.
+    sigma : float
+        Standard deviation of the noise, in pixel units.
+    seed : int
+        Of the noise and of the denoiser.
+    on_epoch, on_reconstruction : callable, optional
+        As in `evodenoise.denoise`.
+
+    Returns
+    -------
+    Cell
+        The measurement.
+    """
+    check_clean(clean, name=name)
+    noisy = add_noise(clean, sigma, seed=seed)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = denoise(
+        noisy, config, rng=seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
+    )
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = float(np.iinfo(clean.dtype).max)
+    after = measure(clean, result.image.clip(0, peak), data_range=peak)
+    before = measure(clean, noisy, data_range=peak)
+    return Cell(
+        image=name,
+        sigma=sigma,
+        preset=preset,
+        psnr=after.psnr,
+        ssim=after.ssim,
+        psnr_noisy=before.psnr,
+        ssim_noisy=before.ssim,
+        noise_std=result.noise_std,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+    )

@@ -1,0 +1,70 @@
+"""The command line: parse, call, print, exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+import typer
+
+from evodenoise.cli import options
+from evodenoise.cli.benchmark import benchmark
+from evodenoise.cli.denoise import EPILOG, denoise
+from evodenoise.cli.presets import presets
+from evodenoise.errors import EvodenoiseError, RunError
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"benchmark": benchmark, "presets": presets}
+"""What a first word may name; any other word is a file to denoise."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Instead of the process's own.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    name, command, epilog = "evodenoise", denoise, EPILOG
+    if given and given[0] in COMMANDS:
+        command, epilog = COMMANDS[given[0]], ""
+        name = f"evodenoise {given.pop(0)}"
+    try:
+        app = options.make_app(command, epilog=epilog)
+        return int(app(given, prog_name=name, standalone_mode=False) or 0)
+    except typer.TyperException as error:  # usage
+        return _fail(error.format_message(), error.exit_code)
+    except EvodenoiseError as error:
+        _print_traceback(given)
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our results has left; that is no failure of ours worth a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return RunError.exit_code
+    except Exception as error:
+        _print_traceback(given)
+        hint = f"{type(error).__name__}: {error} (add -v for details)"
+        return _fail(hint, RunError.exit_code)
+
+
+def run() -> None:
+    """Run the command line as the process's own and exit."""
+    sys.exit(main())
+
+
+def _print_traceback(arguments: Sequence[str]) -> None:
+    short = [word for word in arguments if word.startswith("-") and not word.startswith("--")]
+    if "--verbose" in arguments or any("v" in word for word in short):
+        traceback.print_exc()
+
+
+def _fail(message: str, code: int) -> int:
+    """Print one line on stderr and hand the exit code on."""
+    typer.echo(f"evodenoise: error: {' '.join(message.split())}", err=True)
+    return code

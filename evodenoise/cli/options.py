@@ -1,0 +1,179 @@
+"""The options of the command line, each declared once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evodenoise import __version__
+from evodenoise.presets import DEFAULT_PRESET, PRESETS
+
+FILES, MODEL, RUN, OTHER = "Files", "Model", "Run", "Other"
+
+
+def option(panel: str, help_text: str, *names: str, default: object = None, **settings: Any) -> Any:
+    """Declare an option with one plain sentence of help and its default, in a help panel."""
+    shown = "" if default is None else rf" [dim]\[default: {default}][/dim]"
+    return typer.Option(
+        *names, help=help_text + shown, show_default=False, rich_help_panel=panel, **settings
+    )
+
+
+def _flag(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
+    """Declare an option without a value."""
+    return option(panel, help_text, *names, metavar=" ", **settings)
+
+
+def _from_preset(name: str) -> str:
+    """Describe a default that follows the preset: its value for a full-sized image."""
+    value = getattr(PRESETS[DEFAULT_PRESET].config, name)
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+    return f"{shown}, from the preset"
+
+
+def _print_help(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"evodenoise {__version__}")
+        raise typer.Exit
+
+
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="Noisy image: PNG, JPEG, TIFF or .npy.", show_default=False
+    ),
+]
+Output = Annotated[
+    str | None,
+    option(
+        FILES,
+        "Where the result goes; in a folder it keeps the input's name.",
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="<name>_denoised<ext> beside the input",
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    option(
+        FILES,
+        "Clean image; prints PSNR in dB and SSIM, before and after.",
+        metavar="FILE",
+        default="none",
+    ),
+]
+DataRange = Annotated[
+    float | None,
+    option(
+        FILES,
+        "Peak value for PSNR and SSIM, in pixel units.",
+        metavar="VALUE",
+        default="span of the integer type; for floats the reference's max - min",
+    ),
+]
+Overwrite = Annotated[bool, _flag(FILES, "Replace an existing output.", "--overwrite")]
+PresetName = Annotated[
+    str,
+    option(
+        RUN,
+        f"{', '.join(PRESETS)}; see 'evodenoise presets'.",
+        "--preset",
+        metavar="NAME",
+        default=DEFAULT_PRESET,
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    option(
+        RUN,
+        "Seconds for the whole run, files included; training is shortened to fit.",
+        metavar="SECONDS",
+        default="none",
+    ),
+]
+PatchSize = Annotated[
+    int | None,
+    option(
+        MODEL,
+        "Side of the square patches, at least 4.",
+        metavar="PIXELS",
+        default="8, less for a tiny image",
+    ),
+]
+Latents = Annotated[
+    int | None,
+    option(MODEL, "Binary latents.", metavar="COUNT", default=_from_preset("latents")),
+]
+Hidden = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "Units of each hidden layer of the decoder, separated by commas.",
+        metavar="WIDTHS",
+        default=_from_preset("hidden"),
+    ),
+]
+States = Annotated[
+    int | None,
+    option(MODEL, "Variational states a patch.", metavar="COUNT", default=_from_preset("states")),
+]
+Epochs = Annotated[
+    int | None,
+    option(
+        RUN,
+        "Length of the training, in passes over a sub-lattice of the patches.",
+        metavar="COUNT",
+        default=_from_preset("epochs"),
+    ),
+]
+Seed = Annotated[int, option(RUN, "Seed of all randomness.", metavar="NUMBER", default=0)]
+Device = Annotated[
+    str,
+    option(
+        RUN,
+        "auto, cpu, cuda, cuda:N or mps; auto takes a CUDA GPU if there is one.",
+        metavar="NAME",
+        default="auto",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    option(RUN, "CPU threads.", min=1, metavar="COUNT", default="all cores"),
+]
+Quiet = Annotated[bool, _flag(OTHER, "No progress and no summary.", "-q", "--quiet")]
+Verbose = Annotated[
+    bool,
+    _flag(OTHER, "One line an epoch; the traceback of an error.", "-v", "--verbose"),
+]
+Json = Annotated[bool, _flag(OTHER, "Print one JSON document on stdout.", "--json")]
+Version = Annotated[
+    bool,
+    _flag(
+        OTHER, "Print the version and exit.", "--version", callback=_print_version, is_eager=True
+    ),
+]
+Help = Annotated[
+    bool,
+    _flag(OTHER, "Show this help and exit.", "-h", "--help", callback=_print_help, is_eager=True),
+]
+
+Command = Callable[..., None]
+
+
+def make_app(command: Command, *, epilog: str | None = None) -> typer.Typer:
+    """Wrap one function as a Typer application of its own."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.command(epilog=epilog, add_help_option=False)(command)
+    return app

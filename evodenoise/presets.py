@@ -1,0 +1,131 @@
+"""The presets: settings that belong together, as data, and how they follow the image's size.
+
+Budgets are counted in patches visited, never in seconds, so that results repeat.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evodenoise.config import (
+    DenoiseConfig,
+    EvolutionConfig,
+    LearningRateConfig,
+    Mutation,
+    Schedule,
+)
+from evodenoise.errors import ConfigError
+
+DEFAULT_PRESET = "balanced"
+DEFAULT_PATCH_SIZE = 8
+"""Pixels; smaller patches know too little of their neighbourhood, larger ones repeat too rarely."""
+
+PATCHES_PER_LATENT = 8
+"""A tiny image cannot teach more latents than this allows."""
+
+LONGEST_STRETCH = 3
+"""How many times more epochs a tiny image gets, whose epochs are short."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named choice of settings.
+
+    Attributes
+    ----------
+    description : str
+        What it is for, in one line.
+    config : DenoiseConfig
+        The settings for an image whose sub-lattices are full.
+    scales : bool
+        Whether latents and epochs follow the size of smaller images.
+    """
+
+    description: str
+    config: DenoiseConfig
+    scales: bool = True
+
+
+PRESETS: Mapping[str, Preset] = {
+    "fast": Preset(
+        "a first look",
+        DenoiseConfig(epochs=16, settling_rounds=1),
+    ),
+    "balanced": Preset(
+        "good quality in about a minute",
+        DenoiseConfig(epochs=60),
+    ),
+    "best": Preset(
+        "the best picture, for those who can wait",
+        DenoiseConfig(
+            latents=1024,
+            epochs=300,
+            states=16,
+            evolution=EvolutionConfig(parents=5),
+            settled=0.01,
+        ),
+    ),
+    "paper": Preset(
+        "the method as published: hours, for comparison",
+        DenoiseConfig(
+            latents=64,
+            hidden=(64,),
+            states=200,
+            epochs=500,
+            lattice_patches=None,
+            batch_size=32,
+            gradient_batch_size=32 * 200,
+            posterior_mass=1.0,
+            prior_delay=0.0,
+            settling_rounds=1,
+            evolution=EvolutionConfig(
+                mutation=Mutation.SPARSE,
+                crossover=True,
+                parents=10,
+                offspring=9,
+                generations=4,
+                migrants=0,
+            ),
+            learning_rate=LearningRateConfig(
+                schedule=Schedule.CYCLIC, minimum=1e-4, maximum=1e-2, period=20.0
+            ),
+        ),
+        scales=False,
+    ),
+}
+
+
+def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
+    """Look up a preset and fit it to an image.
+
+    Parameters
+    ----------
+    name : str
+        A key of `PRESETS`.
+    shape : sequence of int
+        (Y, X, ...) of the image, in pixels.
+
+    Returns
+    -------
+    DenoiseConfig
+        The settings.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown; use one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    config = preset.config
+    if not preset.scales or config.lattice_patches is None:
+        return config
+    side = config.patch_size or DEFAULT_PATCH_SIZE
+    patches = max(1, shape[0] - side + 1) * max(1, shape[1] - side + 1)
+    stretch = math.sqrt(max(1.0, config.lattice_patches / patches))
+    return replace(
+        config,
+        latents=max(16, min(config.latents, patches // PATCHES_PER_LATENT)),
+        epochs=round(config.epochs * min(stretch, LONGEST_STRETCH)),
+    )

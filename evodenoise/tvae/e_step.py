@@ -1,0 +1,103 @@
+"""The E-step of a mini-batch: the model as judge of evolution."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evodenoise.config import DenoiseConfig
+from evodenoise.tvae.evolution import Variation, evolve
+from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.states import VariationalStates, hash_keys
+
+CURVATURE_SAMPLE = 64
+"""States over which the curvature of each latent is averaged."""
+
+
+@dataclass(frozen=True)
+class PatchScorer:
+    """A model's answers about the patches of a mini-batch; see `evolution.Scorer`.
+
+    Attributes
+    ----------
+    model : BinaryLatentVAE
+        The model.
+    patches : Tensor, shape (N, D)
+        The mini-batch.
+    curvature : Tensor, shape (H,)
+        As made by `BinaryLatentVAE.flip_curvature`.
+    """
+
+    model: BinaryLatentVAE
+    patches: Tensor
+    curvature: Tensor
+
+    def log_joint(self, states: Tensor) -> Tensor:
+        """Evaluate log p(x_n, z): states (N, M, K) to (N, M)."""
+        return self.model.log_joint(self.patches, states)
+
+    def flip_gains(self, states: Tensor) -> Tensor:
+        """Estimate the change of log p(x_n, z) for flipping each bit: (N, P, K) to (N, P, H)."""
+        return self.model.flip_gains(self.patches, states, self.curvature)
+
+    def cross_log_joints(self, states: Tensor) -> Tensor:
+        """Estimate log p(x_n, z) of each of M states (M, K) for all patches: (N, M)."""
+        return self.model.cross_log_joints(self.patches, states)
+
+
+class EStep:
+    """E-steps with one model.
+
+    Parameters
+    ----------
+    model : BinaryLatentVAE
+        Judges the states; may change between the steps.
+    config : DenoiseConfig
+        Its `evolution`.
+    generator : torch.Generator
+        Source of randomness, on the model's device.
+    """
+
+    def __init__(
+        self, model: BinaryLatentVAE, config: DenoiseConfig, *, generator: torch.Generator
+    ) -> None:
+        self.model = model
+        keys = hash_keys(model.latents, generator=generator)
+        self.variation = Variation(config.evolution, model.latents, keys, generator)
+        self.curvature = torch.zeros(model.latents, device=generator.device)
+
+    @torch.no_grad()
+    def measure_curvature(self, states: Tensor) -> None:
+        """Re-estimate what guided mutation needs, from states (M, K) in use."""
+        self.curvature = self.model.flip_curvature(states[:CURVATURE_SAMPLE])
+
+    @torch.no_grad()
+    def evaluate(self, patches: Tensor, states: Tensor) -> VariationalStates:
+        """Evaluate the log-joints of states (B, S, K) of patches (B, D) at the present model."""
+        return VariationalStates(states, self.model.log_joint(patches, states))
+
+    @torch.no_grad()
+    def __call__(
+        self, patches: Tensor, current: VariationalStates, *, guests: Tensor | None = None
+    ) -> tuple[VariationalStates, Tensor]:
+        """Evolve the states of a mini-batch.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (B, D)
+            The mini-batch.
+        current : VariationalStates, (B, S)
+            Its states with up-to-date log-joints (`evaluate`).
+        guests : Tensor of int16, shape (M, K), optional
+            More candidates for migration.
+
+        Returns
+        -------
+        VariationalStates, (B, S)
+            The best states found.
+        Tensor of int64, shape (B,)
+            How often a state of a patch was replaced.
+        """
+        scorer = PatchScorer(self.model, patches, self.curvature)
+        active = float(self.model.prior.sum())
+        return evolve(current, scorer, self.variation, active=active, guests=guests)

@@ -1,0 +1,132 @@
+"""From a trained model to clean patches, in a stream that never holds all states."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evodenoise.config import DenoiseConfig
+from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import distinct_states
+from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
+from evodenoise.tvae.states import VariationalStates, concatenate, initial_states
+
+CODEBOOK = 1024
+"""States of trained patches that are offered to all others."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Clean patches of a mini-batch.
+
+    Attributes
+    ----------
+    means : Tensor, shape (B, D)
+        E_q[mu(z)].
+    free_energy : Tensor, shape (B,)
+        Bound of each patch, in nats.
+    """
+
+    means: Tensor
+    free_energy: Tensor
+
+
+class Reconstructor:
+    """Denoise patches with a trained model, whether they were trained on or not.
+
+    Parameters
+    ----------
+    model : BinaryLatentVAE
+        The trained model; it is not changed.
+    trained : VariationalStates, (N, S)
+        States of the patches it was trained on.
+    config : DenoiseConfig
+        Evolution, and when the states have settled.
+    generator : torch.Generator
+        Source of randomness, on the model's device.
+    """
+
+    def __init__(
+        self,
+        model: BinaryLatentVAE,
+        trained: VariationalStates,
+        config: DenoiseConfig,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        self.model, self.trained, self.config = model, trained, config
+        self.e_step = EStep(model, config, generator=generator)
+        self.codebook = self._codebook(generator)
+        self.e_step.measure_curvature(self.codebook)
+
+    def _codebook(self, generator: torch.Generator) -> Tensor:
+        """Collect distinct states in use, in random order, at least S: (M, K)."""
+        count, latents = self.config.states, self.model.latents
+        sample = torch.randperm(
+            len(self.trained.states), generator=generator, device=generator.device
+        )[: 4 * CODEBOOK]
+        best = self.trained.states[sample, 0]
+        spare = initial_states(
+            1, count, latents, active=self.config.initial_active, generator=generator
+        ).states[0]
+        pool = distinct_states(
+            concatenate([best, spare], latents, dim=0), self.e_step.variation.keys
+        )
+        return pool[: max(CODEBOOK, count)]
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        patches: Tensor,
+        known: Tensor,
+        *,
+        hurry: Callable[[], bool] = lambda: False,
+    ) -> Estimate:
+        """Estimate clean patches, after E-steps until their states have settled.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (B, D)
+            Noisy patches.
+        known : Tensor of int64, shape (B,)
+            Each patch's place in the training set, or -1.
+        hurry : callable
+            Asked after each round; True: no further one.
+
+        Returns
+        -------
+        Estimate
+            Clean patches.
+        """
+        current = self.e_step.evaluate(patches, self._start(patches, known))
+        level = truncated_free_energy(current.log_joints).mean()
+        for _ in range(self.config.settling_rounds):
+            current, _ = self.e_step(patches, current, guests=self._guests())
+            reached = truncated_free_energy(current.log_joints).mean()
+            settled = reached - level < self.config.settled
+            level = reached
+            if settled or hurry():
+                break
+        means = self.model.decoder(current.states)
+        return Estimate(
+            posterior_mean(posterior_weights(current.log_joints), means),
+            truncated_free_energy(current.log_joints),
+        )
+
+    def _start(self, patches: Tensor, known: Tensor) -> Tensor:
+        """Take the trained states of known patches, and the best of the codebook for others."""
+        latents = self.model.latents
+        states = self.trained.states[known.clamp(min=0)]
+        strange = (known < 0).nonzero()[:, 0]
+        if len(strange) == 0:
+            return states
+        scores = self.model.cross_log_joints(patches[strange], self.codebook)
+        chosen = self.codebook[scores.topk(self.config.states, dim=1).indices]
+        both = concatenate([states, chosen], latents, dim=0)
+        both[strange] = both[len(states) :]
+        return both[: len(states)]
+
+    def _guests(self) -> Tensor | None:
+        return self.codebook if self.config.evolution.migrants else None
