@@ -108,7 +108,7 @@ class EvolutionConfig:
     selection: ParentSelection = ParentSelection.FITNESS
     mutation: Mutation = Mutation.GUIDED
     crossover: bool = False
-    parents: int = 3
+    parents: int = 2
     offspring: int = 4
     generations: int = 1
     mean_flips: float = 1.5
@@ -154,7 +154,7 @@ class LearningRateConfig:
 
     schedule: Schedule = Schedule.ANNEALED
     maximum: float = 5e-3
-    minimum: float = 1e-4
+    minimum: float = 1e-3
     warm_up: float = 2.0
     period: float = 20.0
 
@@ -220,7 +220,7 @@ class DenoiseConfig:
     patch_size: int | None = None
     latents: int = 512
     hidden: tuple[int, ...] = (128,)
-    states: int = 8
+    states: int = 6
     epochs: int = 60
     lattice_patches: int | None = 16_384
     lattices: int = 4

@@ -11,7 +11,7 @@ from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
-from evodenoise.tvae.states import VariationalStates, concatenate, initial_states
+from evodenoise.tvae.states import VariationalStates, concatenate, initial_states, widen
 
 CODEBOOK = 1024
 """States of trained patches that are offered to all others."""
@@ -119,14 +119,15 @@ class Reconstructor:
         """Take the trained states of known patches, and the best of the codebook for others."""
         latents = self.model.latents
         states = self.trained.states[known.clamp(min=0)]
-        strange = (known < 0).nonzero()[:, 0]
-        if len(strange) == 0:
+        strange = known < 0
+        if not strange.any():
             return states
         scores = self.model.cross_log_joints(patches[strange], self.codebook)
         chosen = self.codebook[scores.topk(self.config.states, dim=1).indices]
-        both = concatenate([states, chosen], latents, dim=0)
-        both[strange] = both[len(states) :]
-        return both[: len(states)]
+        places = max(states.shape[-1], chosen.shape[-1])
+        states = widen(states, places, latents)
+        states[strange] = widen(chosen, places, latents)
+        return states
 
     def _guests(self) -> Tensor | None:
         return self.codebook if self.config.evolution.migrants else None
