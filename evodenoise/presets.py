@@ -49,7 +49,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
-        DenoiseConfig(epochs=18, settling_rounds=1),
+        DenoiseConfig(epochs=16, settling_rounds=1),
     ),
     "balanced": Preset(
         "good quality in about a minute",

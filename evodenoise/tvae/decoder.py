@@ -31,8 +31,8 @@ class Decoder(nn.Module):
 
     Attributes
     ----------
-    rows : Parameter, shape (H, H_1)
-        Weights of the first layer.
+    rows : Parameter, shape (H + 1, H_1)
+        Weights of the first layer; the last row, that of the empty place, stays zero.
     bias : Parameter, shape (H_1,)
         Its bias.
     weights, biases : ParameterList
@@ -50,7 +50,8 @@ class Decoder(nn.Module):
 
         layers = list(pairwise([*hidden, pixels]))
         # A code has a few ones, not H: its rows may be large, and it still stays near unit scale.
-        self.rows = uniform(latents, hidden[0], bound=0.5)
+        self.rows = uniform(latents + 1, hidden[0], bound=0.5)
+        self.rows.data[latents] = 0
         self.bias = uniform(hidden[0], bound=0.0)
         self.weights = nn.ParameterList(
             uniform(outputs, inputs, bound=1 / math.sqrt(inputs)) for inputs, outputs in layers
@@ -59,10 +60,10 @@ class Decoder(nn.Module):
 
     def embed(self, states: Tensor) -> Tensor:
         """Sum the first layer's rows over the ones of states (..., K): (..., H_1)."""
-        # The empty place H points at a row of zeros.
-        table = F.pad(self.rows, (0, 0, 0, 1))
         bags = states.reshape(-1, states.shape[-1]).int()
-        summed = F.embedding_bag(bags, table, mode="sum")
+        # Naming the empty place keeps its row out of the gradient, and is slower.
+        empty = len(self.rows) - 1 if torch.is_grad_enabled() else None
+        summed = F.embedding_bag(bags, self.rows, mode="sum", padding_idx=empty)
         return summed.add_(self.bias).view(*states.shape[:-1], -1)
 
     def decode(self, embedding: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ class BinaryLatentVAE(nn.Module):
             (slope,) = torch.autograd.grad(likelihood, embedding)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
         precision = proposal_dtype(patches.device.type)
-        gains = F.linear(slope.to(precision), self.decoder.rows.to(precision)).to(slope.dtype)
+        gains = F.linear(slope.to(precision), self.decoder.rows[:-1].to(precision)).to(slope.dtype)
         gains += self.prior.logit()
         # From 1 to 0 instead of from 0 to 1 the change has the other sign.
         signs = torch.ones(*states.shape[:-1], self.latents + 1, device=gains.device)
