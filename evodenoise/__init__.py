@@ -3,24 +3,27 @@
 >>> from evodenoise import DenoiseConfig, denoise
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evodenoise.config import DenoiseConfig
     from evodenoise.pipeline import DenoiseResult, denoise
+    from evodenoise.presets import preset_config
 
 __version__ = "0.1.0"
-__all__ = ["DenoiseConfig", "DenoiseResult", "__version__", "denoise"]
+__all__ = ["DenoiseConfig", "DenoiseResult", "__version__", "denoise", "preset_config"]
+
+_HOMES = {
+    "DenoiseConfig": "config",
+    "DenoiseResult": "pipeline",
+    "denoise": "pipeline",
+    "preset_config": "presets",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Lazily, so that `evodenoise --help` does not wait for torch.
-    if name == "DenoiseConfig":
-        from evodenoise.config import DenoiseConfig
-
-        return DenoiseConfig
-    if name in ("DenoiseResult", "denoise"):
-        from evodenoise import pipeline
-
-        return getattr(pipeline, name)
+    if name in _HOMES:
+        return getattr(import_module(f"evodenoise.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
