@@ -15,7 +15,8 @@ import numpy.typing as npt
 from evodenoise.config import DenoiseConfig
 from evodenoise.errors import ImageError
 from evodenoise.metrics import measure
-from evodenoise.pipeline import OnEpoch, OnReconstruction, denoise
+from evodenoise.pipeline import OnEpoch, denoise
+from evodenoise.session import OnShare
 
 Array = npt.NDArray[Any]
 
@@ -100,7 +101,7 @@ def measure_cell(
     preset: str,
     seed: int,
     on_epoch: OnEpoch | None = None,
-    on_reconstruction: OnReconstruction | None = None,
+    on_reconstruction: OnShare | None = None,
 ) -> Cell:
     """Add noise to a clean image, denoise it and compare.
 

@@ -41,6 +41,21 @@ class Schedule(StrEnum):
     ANNEALED = "annealed"
 
 
+class Covariance(StrEnum):
+    """What the decoder says about a patch beside its mean."""
+
+    NONE = "none"
+    DCT = "dct"
+
+
+class Refinement(StrEnum):
+    """What follows the variational autoencoder's own estimate."""
+
+    NONE = "none"
+    GAUSSIAN = "gaussian"
+    FULL = "full"
+
+
 def _whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
     """Demand a whole number in a range."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -172,8 +187,20 @@ class DenoiseConfig:
 
     Attributes
     ----------
+    covariance : Covariance
+        ``dct``: a variance for each DCT coefficient of the patch; ``none``: means only.
+    mean_share : float
+        Share of the epochs that train means only, before variances are unlocked.
+    noise_std : float or None
+        Noise level in pixel units; None: estimated from the image.
+    refinement : Refinement
+        Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
+        the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
+    weight_floor : float
+        Added to the variance of an estimate, in units of sigma^2, before overlapping
+        patches are weighted by its inverse: else a few weights would dominate.
     patch_size : int or None
-        Side of a square patch in pixels; None: 8, or less for a smaller image.
+        Side of a square patch in pixels; None: 7 to 10 by the noise, or less for a tiny image.
     latents : int
         Binary latents H.
     hidden : tuple of int
@@ -217,11 +244,16 @@ class DenoiseConfig:
         If a setting is out of range.
     """
 
+    covariance: Covariance = Covariance.DCT
+    mean_share: float = 1 / 3
+    noise_std: float | None = None
+    refinement: Refinement = Refinement.FULL
+    weight_floor: float = 0.1
     patch_size: int | None = None
     latents: int = 512
     hidden: tuple[int, ...] = (128,)
     states: int = 6
-    epochs: int = 60
+    epochs: int = 45
     lattice_patches: int | None = 16_384
     lattices: int = 4
     batch_size: int = 1024
@@ -251,6 +283,11 @@ class DenoiseConfig:
         if self.lattice_patches is not None:
             _whole("lattice_patches", self.lattice_patches, 1)
         self._check_states()
+        _coerce(self, covariance=Covariance, refinement=Refinement)
+        _number("mean_share", self.mean_share, 0, 1)
+        _positive("weight_floor", self.weight_floor)
+        if self.noise_std is not None:
+            _positive("noise level", self.noise_std)
         _positive("posterior_mass", self.posterior_mass)
         _number("posterior_mass", self.posterior_mass, 0, 1)
         _positive("initial_active", self.initial_active)

@@ -5,6 +5,7 @@ is named by its position: the number of its upper left corner, row-major, among 
 (Y-p+1)(X-p+1) corners where it lies inside the image.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -129,12 +130,36 @@ class PatchAverage:
         self.total = torch.zeros(height * width * channels, dtype=dtype, device=device)
         self.weight = torch.zeros_like(self.total)
 
-    def add(self, positions: Tensor, patches: Tensor) -> None:
-        """Add patches (N, D) at their positions (N,)."""
+    def add(self, positions: Tensor, patches: Tensor, weights: Tensor | None = None) -> None:
+        """Add patches (N, D) at their positions (N,) with weights (N, D), 1 by default."""
         values = self.grid.values(positions).flatten()
-        self.total.index_add_(0, values, patches.flatten())
-        self.weight.index_add_(0, values, torch.ones_like(patches).flatten())
+        weights = torch.ones_like(patches) if weights is None else weights
+        self.total.index_add_(0, values, (weights * patches).flatten())
+        self.weight.index_add_(0, values, weights.flatten())
 
     def image(self) -> Tensor:
         """Return the average (Y, X, C); nan where no patch has been added."""
         return (self.total / self.weight).view(*self.grid.shape)
+
+
+def cosine_basis(patch_size: int, channels: int) -> Tensor:
+    """Make the orthonormal 2-D DCT of a patch, channel by channel.
+
+    Parameters
+    ----------
+    patch_size : int
+        Side p of a patch in pixels.
+    channels : int
+        C.
+
+    Returns
+    -------
+    Tensor of float64, shape (D, D)
+        U; patches x of shape (N, D), flattened as (p, p, C), have the coefficients x @ U, and
+        come back as coefficients @ U.T.
+    """
+    place = torch.arange(patch_size, dtype=torch.float64)
+    waves = torch.cos(math.pi * (place[:, None] + 0.5) * place / patch_size)
+    waves *= math.sqrt(2 / patch_size)
+    waves[:, 0] /= math.sqrt(2)
+    return torch.kron(torch.kron(waves, waves), torch.eye(channels, dtype=torch.float64))

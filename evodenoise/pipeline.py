@@ -1,32 +1,30 @@
 """From a noisy array to a clean one."""
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from evodenoise.config import MINIMUM_PATCH_SIZE, DenoiseConfig
 from evodenoise.device import resolve_device
 from evodenoise.errors import ConfigError, ImageError, TrainingError
-from evodenoise.patches import PatchAverage, PatchGrid, extract_patches
-from evodenoise.presets import DEFAULT_PATCH_SIZE, DEFAULT_PRESET, preset_config
-from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.reconstruction import Reconstructor
-from evodenoise.tvae.schedule import Budget, StopReason
-from evodenoise.tvae.states import VariationalStates, initial_states
-from evodenoise.tvae.training import EpochReport, fit
+from evodenoise.noise import NoiseEstimate, estimate_noise
+from evodenoise.presets import DEFAULT_PRESET, default_patch_size, preset_config
+from evodenoise.scaling import Scaling
+from evodenoise.session import OnShare, Session, noise_to_signal
+from evodenoise.tvae.schedule import StopReason
+from evodenoise.tvae.training import EpochReport
 
 Array = npt.NDArray[Any]
 OnEpoch = Callable[[EpochReport], bool | None]
-OnReconstruction = Callable[[float], None]
+
+MOST_NOISE = 0.99
+"""Share of the image's variance that the noise can have; beyond it the level must be wrong."""
 
 
 @dataclass(frozen=True)
@@ -37,74 +35,39 @@ class DenoiseResult:
     ----------
     image : ndarray
         The estimate, of the input's shape and dtype.
+    std : ndarray of float32, shape (Y, X) or (Y, X, C)
+        Predicted standard deviation of the error of the first estimate, in pixel units; zeros
+        where no covariance was learned.
     noise_std : float
-        Noise level found, in pixel units.
+        Noise level used, in pixel units: given, estimated, or learned if neither.
+    noise_estimate : NoiseEstimate
+        What the image itself says about its noise.
     free_energy : float
         Mean over all patches, in nats per patch of pixel values; nan for a constant image.
     history : tuple of EpochReport
         One report an epoch.
-    stop_reason : str
-        Why training ended: ``epochs``, ``converged``, ``time limit`` or ``stopped``.
+    stop_reason : StopReason
+        Why training ended.
     patch_size : int
         Side of the patches, in pixels.
     device : str
         Where it was computed.
-    training_seconds, reconstruction_seconds : float
-        Wall time of the two parts.
+    training_seconds, reconstruction_seconds, refinement_seconds : float
+        Wall time of the three parts.
     """
 
     image: Array
+    std: Array
     noise_std: float
+    noise_estimate: NoiseEstimate
     free_energy: float
     history: tuple[EpochReport, ...]
-    stop_reason: str
+    stop_reason: StopReason
     patch_size: int
     device: str
-    training_seconds: float
-    reconstruction_seconds: float
-
-
-@dataclass(frozen=True)
-class _Scaling:
-    """The affine map between pixel values and the unit-variance values of the engine.
-
-    Values are first divided by their peak, so that the variance neither over- nor underflows.
-    """
-
-    peak: float
-    offset: float
-    scale: float
-
-    @classmethod
-    def of(cls, image: Array) -> "_Scaling":
-        peak = float(np.abs(image.astype(np.float64)).max()) or 1.0
-        unit = image.astype(np.float64) / peak
-        return cls(peak, float(unit.mean()), float(unit.std()))
-
-    @property
-    def constant(self) -> bool:
-        return bool(self.scale <= 16 * np.finfo(np.float64).eps)
-
-    def apply(self, image: Array) -> Array:
-        unit = np.atleast_3d(image).astype(np.float64) / self.peak
-        scaled: Array = ((unit - self.offset) / self.scale).astype(np.float32)
-        return scaled
-
-    def undo(self, scaled: Array) -> Array:
-        pixels: Array = (scaled.astype(np.float64) * self.scale + self.offset) * self.peak
-        return pixels
-
-    def in_pixel_units(self, report: EpochReport, pixels: int) -> EpochReport:
-        """Rescale a report; a density per unit becomes one per pixel value."""
-        return dataclasses.replace(
-            report,
-            noise_std=report.noise_std * self.scale * self.peak,
-            free_energy=report.free_energy - self.log_density(pixels),
-        )
-
-    def log_density(self, pixels: int) -> float:
-        """Log of the volume by which a patch of so many pixels grows, in nats."""
-        return pixels * (math.log(self.scale) + math.log(self.peak))
+    training_seconds: float = 0.0
+    reconstruction_seconds: float = 0.0
+    refinement_seconds: float = 0.0
 
 
 def denoise(
@@ -113,7 +76,7 @@ def denoise(
     *,
     rng: torch.Generator | np.random.Generator | int | None = None,
     on_epoch: OnEpoch | None = None,
-    on_reconstruction: OnReconstruction | None = None,
+    on_reconstruction: OnShare | None = None,
 ) -> DenoiseResult:
     """Denoise one image by a model trained on that image alone.
 
@@ -133,7 +96,7 @@ def denoise(
     Returns
     -------
     DenoiseResult
-        The estimate, rounded and clipped for integer images only, and the noise level.
+        The estimate, rounded and clipped for integer images only, and what is known about it.
 
     Raises
     ------
@@ -150,7 +113,8 @@ def denoise(
     -----
     The method is that of Drefs, Guiraud, Panagiotou, Lücke, "Direct Evolutionary
     Optimization of Variational Autoencoders with Binary Latents" (ECML PKDD 2022): every
-    overlapping patch is replaced by its posterior mean, and overlaps are averaged.
+    overlapping patch is replaced by its posterior mean, and overlaps are averaged. Beyond
+    it, the decoder emits a covariance, and local models refine the estimate.
 
     Examples
     --------
@@ -162,139 +126,69 @@ def denoise(
     (32, 32)
     """
     started = time.perf_counter()
-    patch_size = check_image(image, config)
+    check_image(image, config)
     config = config or preset_config(DEFAULT_PRESET, image.shape)
     device = resolve_device(config.device)
-    scaling = _Scaling.of(image)
-    if scaling.constant:
-        # There is nothing to learn and nothing to remove.
-        return DenoiseResult(
-            image.copy(), 0.0, math.nan, (), StopReason.CONVERGED, patch_size, str(device), 0.0, 0.0
-        )
     generator = _generator(rng, device)
-    deadline = None if config.time_limit is None else started + config.time_limit
-    run = _Run(
-        torch.from_numpy(scaling.apply(image)).to(device), patch_size, config, generator, deadline
+    scaling = Scaling.of(image)
+    if scaling.constant:
+        return _untouched(image, device)
+    noise = estimate_noise(image)
+    noise_std = noise.std if config.noise_std is None else config.noise_std
+    noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
+    session = Session(
+        torch.from_numpy(scaling.apply(image)).to(device),
+        config.patch_size or default_patch_size(noise_to_signal(noise_variance), image.shape),
+        config,
+        noise_variance=noise_variance,
+        deadline=None if config.time_limit is None else started + config.time_limit,
+        generator=generator,
     )
-    history = run.train(scaling, on_epoch)
+    pixels = session.grid.pixels
+    history: list[EpochReport] = []
+    for report in session.train():
+        history.append(scaling.in_pixel_units(report, pixels))
+        if on_epoch is not None and on_epoch(history[-1]):
+            break
     trained = time.perf_counter()
-    estimate, free_energy = run.reconstruct(on_reconstruction)
+    first = session.rebuild(on_reconstruction)
+    rebuilt = time.perf_counter()
+    estimate = session.refine(first.image).cpu().numpy()
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
     return DenoiseResult(
         image=_like(scaling.undo(estimate), image),
-        noise_std=history[-1].noise_std,
-        free_energy=free_energy - scaling.log_density(run.grid.pixels),
+        std=_shaped(first.variance.clamp(min=0).sqrt().cpu().numpy() * scaling.std, image),
+        noise_std=noise_std or history[-1].noise_std,
+        noise_estimate=noise,
+        free_energy=scaling.log_density(first.free_energy, pixels),
         history=tuple(history),
         stop_reason=history[-1].stop_reason or StopReason.STOPPED,
-        patch_size=patch_size,
+        patch_size=session.grid.patch_size,
         device=str(device),
         training_seconds=trained - started,
-        reconstruction_seconds=time.perf_counter() - trained,
+        reconstruction_seconds=rebuilt - trained,
+        refinement_seconds=time.perf_counter() - rebuilt,
     )
 
 
-class _Run:
-    """Training on some patches of one scaled image, then reconstruction of all of them."""
-
-    def __init__(
-        self,
-        image: Tensor,
-        patch_size: int,
-        config: DenoiseConfig,
-        generator: torch.Generator,
-        deadline: float | None,
-    ) -> None:
-        self.image, self.config, self.generator = image, config, generator
-        self.deadline = deadline
-        self.grid = PatchGrid(image.shape, patch_size)
-        lattices = _lattices(self.grid, config, generator)
-        self.positions = torch.cat(lattices)
-        sizes = [len(lattice) for lattice in lattices]
-        self.lattices = torch.arange(len(self.positions), device=image.device).split(sizes)
-        self.model = BinaryLatentVAE(
-            config.latents,
-            config.hidden,
-            self.grid.pixels,
-            active=config.initial_active,
-            generator=generator,
-        )
-        self.variational: VariationalStates = initial_states(
-            len(self.positions),
-            config.states,
-            config.latents,
-            active=config.initial_active,
-            generator=generator,
-        )
-
-    def train(self, scaling: _Scaling, on_epoch: OnEpoch | None) -> list[EpochReport]:
-        """Train until the budget is spent; return a report an epoch, in pixel units."""
-        patches = extract_patches(self.image, self.grid.patch_size, self.positions)
-        budget = Budget(self.config.epochs, deadline=self.deadline, patches=self.grid.patches)
-        history: list[EpochReport] = []
-        for report in fit(
-            patches,
-            self.model,
-            self.variational,
-            self.config,
-            lattices=self.lattices,
-            budget=budget,
-            generator=self.generator,
-        ):
-            history.append(scaling.in_pixel_units(report, self.grid.pixels))
-            if on_epoch is not None and on_epoch(history[-1]):
-                break
-        return history
-
-    def reconstruct(self, on_reconstruction: OnReconstruction | None) -> tuple[Array, float]:
-        """Denoise all patches and average them: the scaled image and the mean free energy."""
-        reconstructor = Reconstructor(
-            self.model, self.variational, self.config, generator=self.generator
-        )
-        average = PatchAverage(self.grid, self.image.dtype, self.image.device)
-        total = torch.zeros((), device=self.image.device, dtype=torch.float64)
-        place = torch.full((self.grid.patches,), -1, dtype=torch.int32, device=self.image.device)
-        place[self.positions] = torch.arange(
-            len(self.positions), dtype=torch.int32, device=self.image.device
-        )
-        started, done = time.perf_counter(), 0
-        everything = torch.arange(self.grid.patches, device=self.image.device)
-        for positions in everything.split(self.config.batch_size):
-            done += len(positions)
-            share = done / self.grid.patches
-            estimate = reconstructor(
-                extract_patches(self.image, self.grid.patch_size, positions),
-                place[positions].long(),
-                hurry=partial(self._late, started, share),
-            )
-            average.add(positions, estimate.means)
-            total += estimate.free_energy.sum()
-            if on_reconstruction is not None:
-                on_reconstruction(share)
-        return average.image().cpu().numpy(), float(total) / self.grid.patches
-
-    def _late(self, started: float, share: float) -> bool:
-        """Say whether more than a share of the time left for reconstruction is gone."""
-        if self.deadline is None:
-            return False
-        return time.perf_counter() - started > share * (self.deadline - started)
-
-
-def _lattices(
-    grid: PatchGrid, config: DenoiseConfig, generator: torch.Generator
-) -> tuple[Tensor, ...]:
-    """Choose the sub-lattices to train on: a stride, and random distinct offsets."""
-    wanted = config.lattice_patches or grid.patches
-    stride = math.ceil(math.sqrt(max(1.0, grid.patches / wanted)))
-    stride = min(stride, grid.rows, grid.columns)
-    offsets = torch.randperm(stride**2, generator=generator, device=generator.device)
-    return tuple(
-        grid.sublattice(stride, (offset // stride, offset % stride)).to(generator.device)
-        for offset in offsets[: config.lattices].tolist()
+def _untouched(image: Array, device: torch.device) -> DenoiseResult:
+    """Return a constant image as it is: there is nothing to learn and nothing to remove."""
+    channels = image.shape[2] if image.ndim == 3 else 1
+    return DenoiseResult(
+        image=image.copy(),
+        std=np.zeros(image.shape, np.float32),
+        noise_std=0.0,
+        noise_estimate=NoiseEstimate(0.0, (0.0,) * channels, 0.0, 0.0, consistent=True),
+        free_energy=math.nan,
+        history=(),
+        stop_reason=StopReason.CONVERGED,
+        patch_size=default_patch_size(0.0, image.shape),
+        device=str(device),
     )
 
 
-def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str = "image") -> int:
+def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str = "image") -> None:
     """Check that an array is an image that the settings fit.
 
     Parameters
@@ -305,11 +199,6 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
         The settings.
     name : str
         What to call the image in a message.
-
-    Returns
-    -------
-    int
-        The patch size to use, in pixels.
 
     Raises
     ------
@@ -334,14 +223,11 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
             f"{name}: {width} x {height} pixels; "
             f"at least {MINIMUM_PATCH_SIZE} x {MINIMUM_PATCH_SIZE} are needed"
         )
-    if config is None or config.patch_size is None:
-        return min(DEFAULT_PATCH_SIZE, shorter)
-    if config.patch_size > shorter:
+    if config is not None and config.patch_size is not None and config.patch_size > shorter:
         raise ConfigError(
             f"{name}: patch size {config.patch_size} does not fit into {width} x {height} pixels; "
             f"use at most {shorter}"
         )
-    return config.patch_size
 
 
 def _generator(
@@ -374,8 +260,13 @@ def check_seed(seed: int) -> int:
 
 def _like(estimate: Array, image: Array) -> Array:
     """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
-    shaped = estimate.reshape(image.shape)
+    shaped = _shaped(estimate, image)
     if image.dtype.kind in "ui":
         limits = np.iinfo(image.dtype)
         shaped = shaped.round().clip(limits.min, limits.max)
     return shaped.astype(image.dtype)
+
+
+def _shaped(values: Array, image: Array) -> Array:
+    """Give values (Y, X, C) the shape of the input, which may lack the channels."""
+    return values.reshape(image.shape)

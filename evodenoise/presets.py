@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evodenoise.config import (
+    Covariance,
     DenoiseConfig,
     EvolutionConfig,
     LearningRateConfig,
     Mutation,
+    Refinement,
     Schedule,
 )
 from evodenoise.errors import ConfigError
 
 DEFAULT_PRESET = "balanced"
-DEFAULT_PATCH_SIZE = 8
-"""Pixels; smaller patches know too little of their neighbourhood, larger ones repeat too rarely."""
+PATCH_SIZES = ((0.36, 7), (0.7, 8), (math.inf, 10))
+"""Up to this ratio of noise to signal, patches of this many pixels a side: the more noise, the
+more pixels it takes to tell what is there."""
 
 PATCHES_PER_LATENT = 8
 """A tiny image cannot teach more latents than this allows."""
@@ -49,11 +52,11 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
-        DenoiseConfig(epochs=16, settling_rounds=1),
+        DenoiseConfig(epochs=12, settling_rounds=1, refinement=Refinement.GAUSSIAN),
     ),
     "balanced": Preset(
         "good quality in about a minute",
-        DenoiseConfig(epochs=60),
+        DenoiseConfig(epochs=45),
     ),
     "best": Preset(
         "the best picture, for those who can wait",
@@ -68,6 +71,9 @@ PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
         "the method as published: hours, for comparison",
         DenoiseConfig(
+            covariance=Covariance.NONE,
+            refinement=Refinement.NONE,
+            patch_size=8,
             latents=64,
             hidden=(64,),
             states=200,
@@ -93,6 +99,25 @@ PRESETS: Mapping[str, Preset] = {
         scales=False,
     ),
 }
+
+
+def default_patch_size(noise_to_signal: float, shape: Sequence[int]) -> int:
+    """Choose the side of the patches in pixels.
+
+    Parameters
+    ----------
+    noise_to_signal : float
+        Standard deviation of the noise over that of the clean image.
+    shape : sequence of int
+        (Y, X, ...) of the image, in pixels.
+
+    Returns
+    -------
+    int
+        The side, at most that of the image.
+    """
+    wanted = next(side for limit, side in PATCH_SIZES if noise_to_signal <= limit)
+    return min(wanted, shape[0], shape[1])
 
 
 def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
@@ -121,7 +146,7 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
     config = preset.config
     if not preset.scales or config.lattice_patches is None:
         return config
-    side = config.patch_size or DEFAULT_PATCH_SIZE
+    side = config.patch_size or default_patch_size(0.5, shape)
     patches = max(1, shape[0] - side + 1) * max(1, shape[1] - side + 1)
     stretch = math.sqrt(max(1.0, config.lattice_patches / patches))
     return replace(

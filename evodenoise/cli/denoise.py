@@ -16,6 +16,7 @@ from evodenoise.presets import DEFAULT_PRESET, preset_config
 
 if TYPE_CHECKING:
     from evodenoise.images import Array, Image
+    from evodenoise.noise import NoiseEstimate
     from evodenoise.pipeline import DenoiseResult
     from evodenoise.tvae.training import EpochReport
 
@@ -34,6 +35,9 @@ def denoise(
     preset: options.PresetName = DEFAULT_PRESET,
     time_limit: options.TimeLimit = None,
     epochs: options.Epochs = None,
+    sigma: options.Sigma = None,
+    covariance: options.CovarianceName = None,
+    refinement: options.RefinementName = None,
     patch_size: options.PatchSize = None,
     latents: options.Latents = None,
     hidden: options.Hidden = None,
@@ -54,6 +58,9 @@ def denoise(
     overrides = {
         "time_limit": time_limit,
         "epochs": epochs,
+        "noise_std": sigma,
+        "covariance": covariance,
+        "refinement": refinement,
         "patch_size": patch_size,
         "latents": latents,
         "hidden": parse_widths(hidden),
@@ -70,6 +77,7 @@ def denoise(
     if truth:
         truth.print_quality(image.pixels, result.image)
     if not quiet:
+        _warn_of_noise(result.noise_estimate)
         _print_summary(image, result, time.perf_counter() - started, target)
     if interrupts.stop_requested:
         raise typer.Exit(INTERRUPTED)
@@ -202,6 +210,16 @@ def _write(target: Path, image: "Image", result: "DenoiseResult") -> None:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_image(target, replace(image, pixels=result.image))
+
+
+def _warn_of_noise(noise: "NoiseEstimate") -> None:
+    """Say so if the noise does not look white and Gaussian."""
+    if not noise.consistent:
+        typer.echo(
+            f"warning: the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
+            f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level",
+            err=True,
+        )
 
 
 def _print_summary(image: "Image", result: "DenoiseResult", seconds: float, target: Path) -> None:

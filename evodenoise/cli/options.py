@@ -99,13 +99,42 @@ TimeLimit = Annotated[
         default="none",
     ),
 ]
+Sigma = Annotated[
+    float | None,
+    option(
+        MODEL,
+        "Noise level, as standard deviation in pixel units.",
+        metavar="VALUE",
+        default="estimated from the image",
+    ),
+]
+CovarianceName = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "dct: the decoder emits variances beside means; none: means only.",
+        "--covariance",
+        metavar="NAME",
+        default=_from_preset("covariance"),
+    ),
+]
+RefinementName = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "Local models on similar patches at the end: full, gaussian or none.",
+        "--refine",
+        metavar="NAME",
+        default=_from_preset("refinement"),
+    ),
+]
 PatchSize = Annotated[
     int | None,
     option(
         MODEL,
         "Side of the square patches, at least 4.",
         metavar="PIXELS",
-        default="8, less for a tiny image",
+        default="7 to 10 by the noise, less for a tiny image",
     ),
 ]
 Latents = Annotated[

@@ -1,8 +1,13 @@
-"""The decoder: a small fully connected network from a binary code to a patch."""
+"""The decoder: a small fully connected network from a binary code to a patch.
+
+It emits the mean of each coefficient of the patch and, if it has a covariance, how far the
+clean coefficient may stray from it (`Emission`).
+"""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +17,27 @@ LEAK = 0.01
 """Slope of the leaky ReLU below zero."""
 
 
+LOCKED_SPREAD = -3.0
+"""Where the outputs for the spread start: softplus(-3)^2 = 0.0024, next to no variance."""
+
+
+class Emission(NamedTuple):
+    """What a code says about the clean coefficients of a patch.
+
+    Attributes
+    ----------
+    mean : Tensor, shape (..., D)
+        mu(z).
+    variance : Tensor, shape (..., D), or None
+        v(z), of the clean coefficients around the mean; None: they are the mean.
+    """
+
+    mean: Tensor
+    variance: Tensor | None
+
+
 class Decoder(nn.Module):
-    """Map codes to patch means: H -> hidden widths (leaky ReLU) -> D (linear).
+    """Map codes to means and variances: H -> hidden widths (leaky ReLU) -> D or 2 D (linear).
 
     The first layer is a sum of the weight rows of a code's ones, which for sparse codes
     is an order of magnitude cheaper than the matrix product it stands for.
@@ -26,6 +50,8 @@ class Decoder(nn.Module):
         Widths of the hidden layers, at least one.
     pixels : int
         D.
+    covariance : bool
+        Whether there are outputs for the variances; they keep silent until `unlock`.
     generator : torch.Generator
         Source of the initial weights; its device becomes the decoder's.
 
@@ -40,7 +66,13 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, latents: int, hidden: Sequence[int], pixels: int, *, generator: torch.Generator
+        self,
+        latents: int,
+        hidden: Sequence[int],
+        pixels: int,
+        *,
+        covariance: bool = False,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
 
@@ -48,7 +80,8 @@ class Decoder(nn.Module):
             drawn = torch.empty(*shape, device=generator.device)
             return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator))
 
-        layers = list(pairwise([*hidden, pixels]))
+        self.pixels, self.unlocked = pixels, False
+        layers = list(pairwise([*hidden, 2 * pixels if covariance else pixels]))
         # A code has a few ones, not H: its rows may be large, and it still stays near unit scale.
         self.rows = uniform(latents + 1, hidden[0], bound=0.5)
         self.rows.data[latents] = 0
@@ -57,6 +90,13 @@ class Decoder(nn.Module):
             uniform(outputs, inputs, bound=1 / math.sqrt(inputs)) for inputs, outputs in layers
         )
         self.biases = nn.ParameterList(uniform(outputs, bound=0.0) for _, outputs in layers)
+        # From near zero: with variances from the start a handful of codes would explain it all.
+        self.weights[-1].data[pixels:] *= 0.1
+        self.biases[-1].data[pixels:] = LOCKED_SPREAD
+
+    def unlock(self) -> None:
+        """Let the variances speak from now on, if there are outputs for them."""
+        self.unlocked = len(self.biases[-1]) > self.pixels
 
     def embed(self, states: Tensor) -> Tensor:
         """Sum the first layer's rows over the ones of states (..., K): (..., H_1)."""
@@ -66,17 +106,23 @@ class Decoder(nn.Module):
         summed = F.embedding_bag(bags, self.rows, mode="sum", padding_idx=empty)
         return summed.add_(self.bias).view(*states.shape[:-1], -1)
 
-    def decode(self, embedding: Tensor) -> Tensor:
-        """Map the first layer's pre-activations (..., H_1) to means (..., D).
+    def decode(self, embedding: Tensor) -> Emission:
+        """Map the first layer's pre-activations (..., H_1) to means and variances (..., D).
 
         Without gradients the pre-activations are overwritten, to save memory traffic.
         """
         activation = embedding
         inplace = not torch.is_grad_enabled()
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            activation = F.linear(F.leaky_relu(activation, LEAK, inplace=inplace), weight, bias)
-        return activation
+        *hidden, (weight, bias) = zip(self.weights, self.biases, strict=True)
+        for inner_weight, inner_bias in hidden:
+            activation = F.leaky_relu(activation, LEAK, inplace=inplace)
+            activation = F.linear(activation, inner_weight, inner_bias)
+        activation = F.leaky_relu(activation, LEAK, inplace=inplace)
+        if not self.unlocked:
+            return Emission(F.linear(activation, weight[: self.pixels], bias[: self.pixels]), None)
+        mean, spread = F.linear(activation, weight, bias).split(self.pixels, dim=-1)
+        return Emission(mean, F.softplus(spread).square())
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states (..., K), indices of ones, to means (..., D)."""
+    def forward(self, states: Tensor) -> Emission:
+        """Map states (..., K), indices of ones, to means and variances (..., D)."""
         return self.decode(self.embed(states))

@@ -4,7 +4,11 @@ Guiraud, Drefs, Lücke, "Direct Evolutionary Optimization of Variational Autoenc
 Binary Latents" (arXiv 2011.13704; ECML PKDD 2022)::
 
     p(z)     = prod_h pi_h^z_h (1 - pi_h)^(1 - z_h)
-    p(x | z) = Normal(x; mu(z; W), sigma^2 I)
+    p(x | z) = Normal(x; mu(z; W), sigma^2 I + diag(v(z; W)))
+
+x are the coefficients of a patch in an orthonormal basis (a 2-D DCT), so that diag(v) is a full
+covariance of the pixels. Without covariance v = 0. The clean coefficients given z and x are
+Gaussian: a Wiener step per state.
 """
 
 import math
@@ -14,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evodenoise.tvae.decoder import Decoder
+from evodenoise.tvae.decoder import Decoder, Emission
 from evodenoise.tvae.precision import proposal_dtype
 from evodenoise.tvae.states import flip_bits
 
@@ -38,13 +42,15 @@ class BinaryLatentVAE(nn.Module):
         D.
     active : float
         Initial expected number of ones, sum of pi.
+    covariance : bool
+        Whether the decoder can emit variances.
     generator : torch.Generator
         Source of the initial weights; its device becomes the model's.
 
     Attributes
     ----------
     decoder : Decoder
-        mu(z; W).
+        mu(z; W) and v(z; W).
     prior : Tensor, shape (H,)
         pi.
     noise_variance : Tensor, shape ()
@@ -61,11 +67,12 @@ class BinaryLatentVAE(nn.Module):
         pixels: int,
         *,
         active: float = 2.0,
+        covariance: bool = False,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.latents, self.pixels = latents, pixels
-        self.decoder = Decoder(latents, hidden, pixels, generator=generator)
+        self.decoder = Decoder(latents, hidden, pixels, covariance=covariance, generator=generator)
         device = generator.device
         probability = min(0.5, active / latents)
         self.register_buffer("prior", torch.full((latents,), probability, device=device))
@@ -82,10 +89,22 @@ class BinaryLatentVAE(nn.Module):
         chosen = logits.index_select(0, states.int().flatten()).view(states.shape).sum(-1)
         return chosen + torch.log1p(-self.prior).sum()
 
-    def log_likelihood(self, squared_errors: Tensor) -> Tensor:
-        """Turn squared errors ||x - mu(z)||^2 into log p(x | z), in nats."""
-        normaliser = self.pixels * torch.log(2 * math.pi * self.noise_variance)
-        return -0.5 * (squared_errors / self.noise_variance + normaliser)
+    def total_variance(self, emission: Emission) -> Tensor:
+        """Return sigma^2 + v of each coefficient, (..., D), or sigma^2 alone, ()."""
+        if emission.variance is None:
+            return self.noise_variance
+        return emission.variance + self.noise_variance
+
+    def log_likelihood(self, patches: Tensor, emission: Emission) -> Tensor:
+        """Evaluate log p(x | z) of patches (..., D) under emissions (..., D), in nats: (...)."""
+        errors = (emission.mean - patches).square()
+        variance = self.total_variance(emission)
+        if emission.variance is None:
+            # One division and one logarithm a state instead of D.
+            exponent = errors.sum(-1) / variance + self.pixels * variance.log()
+        else:
+            exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
+        return -0.5 * (exponent + self.pixels * math.log(2 * math.pi))
 
     def log_joint(self, patches: Tensor, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for the states of each patch.
@@ -104,18 +123,17 @@ class BinaryLatentVAE(nn.Module):
         """
         # In parts whose activations stay in the processor's cache.
         size = max(1, CACHED_STATES // states.shape[1])
-        squared_errors = [
-            (self.decoder(some_states) - some_patches[:, None]).square().sum(-1)
-            for some_patches, some_states in zip(
-                patches.split(size), states.split(size), strict=True
-            )
+        parts = zip(patches.split(size), states.split(size), strict=True)
+        likelihoods = [
+            self.log_likelihood(some_patches[:, None], self.decoder(some_states))
+            for some_patches, some_states in parts
         ]
-        return self.log_prior(states) + self.log_likelihood(torch.cat(squared_errors))
+        return self.log_prior(states) + torch.cat(likelihoods)
 
     def cross_log_joints(self, patches: Tensor, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for every pair of a patch and a state.
 
-        The squared error is expanded, so that it costs one matrix product; that loses
+        The square is expanded, so that it costs matrix products; that loses
         precision, which is enough to rank candidates and not to keep their value.
 
         Parameters
@@ -130,10 +148,39 @@ class BinaryLatentVAE(nn.Module):
         Tensor, shape (N, M)
             Nats.
         """
-        means = self.decoder(states)
-        lengths = patches.square().sum(-1, keepdim=True) + means.square().sum(-1)
-        squared_errors = torch.addmm(lengths, patches, means.T, alpha=-2)
-        return self.log_likelihood(squared_errors) + self.log_prior(states)
+        emission: Emission = self.decoder(states)
+        variance = self.total_variance(emission).expand_as(emission.mean)
+        precision = 1 / variance
+        scaled = emission.mean * precision
+        constant = (emission.mean * scaled + variance.log()).sum(-1)
+        exponent = torch.addmm(constant, patches, scaled.T, alpha=-2)
+        if emission.variance is None:
+            exponent += patches.square().sum(-1, keepdim=True) * precision[0, 0]
+        else:
+            exponent.addmm_(patches.square(), precision.T)
+        return self.log_prior(states) - 0.5 * (exponent + self.pixels * math.log(2 * math.pi))
+
+    def clean_moments(self, patches: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and variance of the clean coefficients given x_n and each state.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (N, D)
+            x.
+        states : Tensor of int16, shape (N, S, K)
+            Indices of ones.
+
+        Returns
+        -------
+        mean, variance : Tensor, shape (N, S, D)
+            mu + w (x - mu) and w sigma^2 with the Wiener gain w = v / (v + sigma^2).
+        """
+        emission: Emission = self.decoder(states)
+        if emission.variance is None:
+            return emission.mean, torch.zeros_like(emission.mean)
+        gain = emission.variance / (emission.variance + self.noise_variance)
+        mean = emission.mean + gain * (patches[:, None] - emission.mean)
+        return mean, gain * self.noise_variance
 
     def flip_gains(self, patches: Tensor, states: Tensor, curvature: Tensor) -> Tensor:
         """Estimate how log p(x_n, z) changes when one bit of z is flipped.
@@ -158,9 +205,8 @@ class BinaryLatentVAE(nn.Module):
         """
         with torch.enable_grad():
             embedding = self.decoder.embed(states).detach().requires_grad_()
-            error = self.decoder.decode(embedding) - patches[:, None]
-            likelihood = -0.5 * error.square().sum() / self.noise_variance
-            (slope,) = torch.autograd.grad(likelihood, embedding)
+            likelihood = self.log_likelihood(patches[:, None], self.decoder.decode(embedding))
+            (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
         precision = proposal_dtype(patches.device.type)
         gains = F.linear(slope.to(precision), self.decoder.rows[:-1].to(precision)).to(slope.dtype)
@@ -173,7 +219,7 @@ class BinaryLatentVAE(nn.Module):
     def flip_curvature(self, states: Tensor) -> Tensor:
         """Average, over some states, the loss of log-likelihood that a flip causes by its size.
 
-        Half the squared change of the mean over sigma^2: what the slope alone does not see.
+        Half the squared change of the mean over its variance: what the slope alone does not see.
 
         Parameters
         ----------
@@ -187,9 +233,13 @@ class BinaryLatentVAE(nn.Module):
         """
         bits = torch.arange(self.latents, device=states.device).expand(len(states), -1)
         originals = states[:, None].expand(-1, self.latents, -1)
-        flipped: Tensor = self.decoder(flip_bits(originals, bits, self.latents))
-        change = flipped - self.decoder(states)[:, None]
-        curvature: Tensor = change.square().sum(-1).mean(0) / (2 * self.noise_variance)
+        flipped: Emission = self.decoder(flip_bits(originals, bits, self.latents))
+        present: Emission = self.decoder(states)
+        change = (flipped.mean - present.mean[:, None]).square()
+        variance = self.total_variance(present)
+        if present.variance is not None:
+            variance = variance[:, None]
+        curvature: Tensor = 0.5 * (change / variance).sum(-1).mean(0)
         return curvature
 
     @torch.no_grad()

@@ -23,13 +23,16 @@ class Estimate:
 
     Attributes
     ----------
-    means : Tensor, shape (B, D)
-        E_q[mu(z)].
+    mean : Tensor, shape (B, D)
+        Posterior mean of the clean coefficients.
+    variance : Tensor, shape (B, D)
+        Their posterior variance: within the states and between them.
     free_energy : Tensor, shape (B,)
         Bound of each patch, in nats.
     """
 
-    means: Tensor
+    mean: Tensor
+    variance: Tensor
     free_energy: Tensor
 
 
@@ -109,11 +112,11 @@ class Reconstructor:
             level = reached
             if settled or hurry():
                 break
-        means = self.model.decoder(current.states)
-        return Estimate(
-            posterior_mean(posterior_weights(current.log_joints), means),
-            truncated_free_energy(current.log_joints),
-        )
+        weights = posterior_weights(current.log_joints)
+        means, variances = self.model.clean_moments(patches, current.states)
+        mean = posterior_mean(weights, means)
+        variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
+        return Estimate(mean, variance, truncated_free_energy(current.log_joints))
 
     def _start(self, patches: Tensor, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from evodenoise.config import LearningRateConfig, Schedule
 
-RECONSTRUCTION_ROUNDS = 1.5
+RECONSTRUCTION_PASSES = 1.5
 """Reconstruction of a patch costs about as much as this many visits in training."""
 
 
@@ -62,6 +62,8 @@ class Budget:
         When all must be done, reconstruction included, on the scale of `clock`.
     patches : int
         Patches to reconstruct before the deadline.
+    later_passes : float
+        What else there is to do before it, in visits to each of these patches.
     clock : callable
         Seconds on a monotonic scale.
     """
@@ -72,11 +74,12 @@ class Budget:
         *,
         deadline: float | None = None,
         patches: int = 0,
+        later_passes: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.epochs = epochs
         self.deadline = deadline
-        self.patches = patches
+        self.later_visits = patches * (RECONSTRUCTION_PASSES + later_passes)
         self.clock = clock
         self.started = clock() if deadline is not None else 0.0
         self.seconds_per_patch = 0.0
@@ -86,7 +89,7 @@ class Budget:
         if self.deadline is None:
             return epochs_done
         available = self.deadline - self.started
-        reserve = min(RECONSTRUCTION_ROUNDS * self.patches * self.seconds_per_patch, available / 2)
+        reserve = min(self.later_visits * self.seconds_per_patch, available / 2)
         elapsed = self.clock() - self.started
         share = min(elapsed / max(available - reserve, 1e-9), 1.0)
         return max(epochs_done, share * self.epochs)

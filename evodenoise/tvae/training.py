@@ -100,13 +100,16 @@ def m_step(
     Tensor, shape ()
         sum_n E_q[||x_n - mu(z)||^2] before the step.
     """
-    errors = model.decoder(sample.states) - patches[sample.owners]
-    expected_error: Tensor = (sample.weights * errors.square().sum(-1)).sum()
-    loss = expected_error / (2 * model.noise_variance * sample.weights.sum())
+    mine = patches[sample.owners]
+    emission = model.decoder(sample.states)
+    likelihood = model.log_likelihood(mine, emission)
+    loss = -(sample.weights * likelihood).sum() / sample.weights.sum()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return expected_error.detach()
+    with torch.no_grad():
+        expected_error: Tensor = (sample.weights * (emission.mean - mine).square().sum(-1)).sum()
+    return expected_error
 
 
 class Trainer:
@@ -199,6 +202,7 @@ def fit(
     *,
     lattices: Sequence[Tensor] | None = None,
     budget: Budget | None = None,
+    noise_variance: float | None = None,
     generator: torch.Generator,
 ) -> Iterator[EpochReport]:
     """Train a model and the states of its patches, in place.
@@ -217,6 +221,9 @@ def fit(
         Indices of the patches that the epochs visit in turn; all patches by default.
     budget : Budget, optional
         Length of the run; `config.epochs` by default.
+    noise_variance : float, optional
+        Known sigma^2, in the units of the patches. With it, a decoder that has a covariance
+        is unlocked after `config.mean_share` of the run; else sigma^2 is learned.
     generator : torch.Generator
         Source of randomness, on the patches' device.
 
@@ -241,7 +248,13 @@ def fit(
         done += 1
         if budget.progress(done) >= config.prior_delay * budget.epochs:
             model.update_prior(sums.expected_ones, sums.patches)
-        model.update_noise_variance(sums.squared_error, sums.patches)
+        if not model.decoder.unlocked:
+            model.update_noise_variance(sums.squared_error, sums.patches)
+        ready = budget.progress(done) >= config.mean_share * budget.epochs
+        if ready and noise_variance is not None and not model.decoder.unlocked:
+            # From here on the variances could take sigma^2's place: it has to be told.
+            model.noise_variance.fill_(noise_variance)
+            model.decoder.unlock()
         free_energy = _finite(float(sums.free_energy) / sums.patches, done)
         replaced = float(sums.replaced) / sums.patches
         seconds = time.perf_counter() - start
