@@ -196,6 +196,10 @@ class DenoiseConfig:
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
+    group_step : int
+        Distance in pixels of the patches around which groups are formed.
+    group_sizes : tuple of int
+        Added to the patch size of the groups, in pixels; the results are averaged.
     weight_floor : float
         Added to the variance of an estimate, in units of sigma^2, before overlapping
         patches are weighted by its inverse: else a few weights would dominate.
@@ -248,6 +252,8 @@ class DenoiseConfig:
     mean_share: float = 1 / 3
     noise_std: float | None = None
     refinement: Refinement = Refinement.FULL
+    group_step: int = 3
+    group_sizes: tuple[int, ...] = (0,)
     weight_floor: float = 0.1
     patch_size: int | None = None
     latents: int = 512
@@ -278,7 +284,20 @@ class DenoiseConfig:
             )
         for width in self.hidden:
             _whole("width of a hidden layer", width, 1, 2**20)
-        for name in ("epochs", "lattices", "batch_size", "gradient_batch_size", "settling_rounds"):
+        if not isinstance(self.group_sizes, tuple) or not self.group_sizes:
+            raise ConfigError(
+                f"group_sizes is {self.group_sizes!r}; it must be a tuple of one or more"
+            )
+        for added in self.group_sizes:
+            _whole("group size", added, -2, 8)
+        for name in (
+            "group_step",
+            "epochs",
+            "lattices",
+            "batch_size",
+            "gradient_batch_size",
+            "settling_rounds",
+        ):
             _whole(name, getattr(self, name), 1)
         if self.lattice_patches is not None:
             _whole("lattice_patches", self.lattice_patches, 1)

@@ -26,6 +26,9 @@ more pixels it takes to tell what is there."""
 PATCHES_PER_LATENT = 8
 """A tiny image cannot teach more latents than this allows."""
 
+MOST_LOW_RANK_PIXELS = 500_000
+"""Larger images, and colour, are refined by the Gaussian models only, a tenth of the work."""
+
 LONGEST_STRETCH = 3
 """How many times more epochs a tiny image gets, whose epochs are short."""
 
@@ -41,7 +44,7 @@ class Preset:
     config : DenoiseConfig
         The settings for an image whose sub-lattices are full.
     scales : bool
-        Whether latents and epochs follow the size of smaller images.
+        Whether latents, epochs and refinement follow the size of the image.
     """
 
     description: str
@@ -61,11 +64,12 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(
         "the best picture, for those who can wait",
         DenoiseConfig(
-            latents=1024,
-            epochs=300,
-            states=16,
-            evolution=EvolutionConfig(parents=5),
-            settled=0.01,
+            epochs=120,
+            states=8,
+            evolution=EvolutionConfig(parents=3),
+            settled=0.02,
+            group_step=2,
+            group_sizes=(-1, 0, 1),
         ),
     ),
     "paper": Preset(
@@ -149,6 +153,10 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
     side = config.patch_size or default_patch_size(0.5, shape)
     patches = max(1, shape[0] - side + 1) * max(1, shape[1] - side + 1)
     stretch = math.sqrt(max(1.0, config.lattice_patches / patches))
+    colour = len(shape) > 2 and shape[2] > 1
+    demanding = colour or shape[0] * shape[1] > MOST_LOW_RANK_PIXELS
+    if demanding and config.refinement is Refinement.FULL:
+        config = replace(config, refinement=Refinement.GAUSSIAN)
     return replace(
         config,
         latents=max(16, min(config.latents, patches // PATCHES_PER_LATENT)),

@@ -3,14 +3,20 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from evodenoise.config import Covariance, DenoiseConfig, Refinement
-from evodenoise.groups import gaussian_groups, low_rank_groups, low_rank_settings
+from evodenoise.groups import (
+    GAUSSIAN,
+    GroupSettings,
+    gaussian_groups,
+    low_rank_groups,
+    low_rank_settings,
+)
 from evodenoise.patches import PatchAverage, PatchGrid, cosine_basis, extract_patches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.reconstruction import Reconstructor
@@ -19,6 +25,7 @@ from evodenoise.tvae.states import initial_states
 from evodenoise.tvae.training import EpochReport, fit
 
 OnShare = Callable[[float], None]
+GroupMethod = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
 
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
@@ -180,19 +187,32 @@ class Session:
         if refinement is Refinement.NONE or self.noise_variance == 0 or self._expired():
             return pilot
         started = time.perf_counter()
-        gaussian = gaussian_groups(self.image, pilot, self.noise_variance)
+        gaussian = self._group(gaussian_groups, pilot, GAUSSIAN)
         seconds = time.perf_counter() - started
-        settings = low_rank_settings(self.noise_to_signal())
-        if refinement is Refinement.GAUSSIAN or self._expired(
-            after=1.5 * settings.iterations * seconds
-        ):
+        settings = low_rank_settings(noise_to_signal(self.noise_variance))
+        too_long = self._expired(after=1.5 * settings.iterations * seconds)
+        if refinement is Refinement.GAUSSIAN or too_long:
             return gaussian
-        low_rank = low_rank_groups(self.image, pilot, self.noise_variance, settings)
+        low_rank = self._group(low_rank_groups, pilot, settings)
         return LOW_RANK_SHARE * low_rank + (1 - LOW_RANK_SHARE) * gaussian
 
-    def noise_to_signal(self) -> float:
-        """Divide the standard deviation of the noise by that of the clean image."""
-        return noise_to_signal(self.noise_variance)
+    def _group(self, method: GroupMethod, pilot: Tensor, settings: GroupSettings) -> Tensor:
+        """Average a refinement over the configured patch sizes."""
+        shorter = min(self.image.shape[:2])
+        results = [
+            method(
+                self.image,
+                pilot,
+                self.noise_variance,
+                replace(
+                    settings,
+                    patch_size=min(settings.patch_size + added, shorter),
+                    step=self.config.group_step,
+                ),
+            )
+            for added in self.config.group_sizes
+        ]
+        return torch.stack(results).mean(0)
 
     def _coefficients(self, positions: Tensor) -> Tensor:
         return extract_patches(self.image, self.grid.patch_size, positions) @ self.basis

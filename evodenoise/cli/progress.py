@@ -22,7 +22,7 @@ class RunProgress:
     """
 
     def __init__(self, bar: Progress, *, verbose: bool) -> None:
-        self.bar, self.verbose = bar, verbose
+        self.bar, self.verbose, self.rebuilding = bar, verbose, False
         self.task = bar.add_task("starting", total=1.0, status="")
 
     def on_epoch(self, report: EpochReport) -> None:
@@ -39,9 +39,12 @@ class RunProgress:
 
     def on_reconstruction(self, share: float) -> None:
         """Take in the share of the reconstruction that is done."""
-        if self.bar.tasks[0].description != "rebuilding":
+        if not self.rebuilding:
+            self.rebuilding = True
             self.bar.reset(self.task, description="rebuilding", status="")
         self.bar.update(self.task, completed=share)
+        if share >= 1:
+            self.bar.update(self.task, description="refining", total=None)
 
 
 @contextmanager

@@ -99,7 +99,8 @@ def test_ranking_by_matrix_products_agrees(
 def test_flip_gains_see_the_variances(model: BinaryLatentVAE, generator: torch.Generator) -> None:
     """The slope equals a finite difference of the log-joint along each latent."""
     patches, states = coefficients(2, generator), every_state()[None, 9:10].expand(2, -1, -1)
-    gains = model.flip_gains(patches, states, torch.zeros(LATENTS, dtype=torch.float64))
+    nothing = torch.zeros(LATENTS, dtype=torch.float64)
+    gains = model.flip_gains(patches, states, nothing).detach()
     embedding, tiny = model.decoder.embed(states), 1e-6
     for bit in range(LATENTS):
         row = model.decoder.rows[bit]
