@@ -58,12 +58,11 @@ class PatchGrid:
         inside = (inside + torch.arange(channels, device=device)).flatten()
         return corner[:, None] * channels + inside
 
-    def sublattice(self, stride: int, offset: tuple[int, int]) -> Tensor:
-        """List the positions of every stride-th row and column, from an offset (row, column)."""
-        rows = torch.arange(offset[0], self.rows, stride)
-        return (
-            rows[:, None] * self.columns + torch.arange(offset[1], self.columns, stride)
-        ).flatten()
+    def sublattice(self, strides: tuple[int, int], offset: tuple[int, int]) -> Tensor:
+        """List the positions at strides and from an offset, each as (rows, columns)."""
+        rows = torch.arange(offset[0], self.rows, strides[0])
+        columns = torch.arange(offset[1], self.columns, strides[1])
+        return (rows[:, None] * self.columns + columns).flatten()
 
 
 def extract_patches(image: Tensor, patch_size: int, positions: Tensor | None = None) -> Tensor:

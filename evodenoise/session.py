@@ -242,7 +242,7 @@ def noise_to_signal(noise_variance: float) -> float:
 def choose_lattices(
     grid: PatchGrid, config: DenoiseConfig, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
-    """Choose the sub-lattices to train on: a stride, and random distinct offsets.
+    """Choose the sub-lattices to train on: strides, and random distinct offsets.
 
     Parameters
     ----------
@@ -258,11 +258,13 @@ def choose_lattices(
     tuple of Tensor of int64
         Positions, lattice by lattice.
     """
-    wanted = config.lattice_patches or grid.patches
-    stride = math.ceil(math.sqrt(max(1.0, grid.patches / wanted)))
-    stride = min(stride, grid.rows, grid.columns)
-    offsets = torch.randperm(stride**2, generator=generator, device=generator.device)
+    ratio = grid.patches / (config.lattice_patches or grid.patches)
+    # In a strip too narrow for equal strides the longer side takes what is left.
+    down = min(max(1, math.ceil(math.sqrt(ratio))), grid.rows)
+    right = min(max(1, math.ceil(ratio / down)), grid.columns)
+    down = min(max(down, math.ceil(ratio / right)), grid.rows)
+    offsets = torch.randperm(down * right, generator=generator, device=generator.device)
     return tuple(
-        grid.sublattice(stride, (offset // stride, offset % stride)).to(generator.device)
+        grid.sublattice((down, right), divmod(offset, right)).to(generator.device)
         for offset in offsets[: config.lattices].tolist()
     )

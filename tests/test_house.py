@@ -15,45 +15,76 @@ PACKAGE = Path(evodenoise.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
+    "presets": {"config", "errors"},
     "images": {"errors"},
     "metrics": {"errors"},
     "noise": {"errors"},
     "device": {"errors"},
     "patches": set(),
     "tvae": set(),
-    "tvae.decoder": {"config"},
-    "tvae.model": {"tvae.decoder", "config"},
+    "tvae.precision": set(),
+    "tvae.schedule": {"config"},
     "tvae.states": set(),
-    "tvae.evolution": {"tvae.states", "config"},
-    "tvae.training": {"tvae.model", "tvae.evolution", "tvae.states", "config", "errors"},
-    "pipeline": {
-        *("tvae.training", "tvae.model", "tvae.states"),
-        *("patches", "device", "config", "errors"),
+    "tvae.posterior": set(),
+    "tvae.operators": {"tvae.states", "config"},
+    "tvae.evolution": {"tvae.operators", "tvae.states", "config"},
+    "tvae.decoder": set(),
+    "tvae.model": {"tvae.decoder", "tvae.precision", "tvae.states"},
+    "tvae.e_step": {"tvae.model", "tvae.evolution", "tvae.states", "config"},
+    "tvae.training": {
+        *("tvae.e_step", "tvae.model", "tvae.posterior", "tvae.schedule", "tvae.states"),
+        *("config", "errors"),
     },
-    "batch": {"pipeline", "images", "errors"},
-    "report": {"metrics", "errors"},
-    "figure": {"metrics", "errors"},
-    "progress": {"tvae.training"},
-    "": {"config", "pipeline"},
+    "tvae.reconstruction": {
+        *("tvae.e_step", "tvae.evolution", "tvae.model", "tvae.posterior", "tvae.states"),
+        "config",
+    },
+    "groups": {"patches"},
+    "scaling": {"tvae.training"},
+    "session": {
+        *("tvae.training", "tvae.reconstruction", "tvae.model", "tvae.schedule", "tvae.states"),
+        *("groups", "patches", "config"),
+    },
+    "pipeline": {
+        *("session", "scaling", "tvae.training", "tvae.schedule"),
+        *("noise", "device", "presets", "config", "errors"),
+    },
+    "benchmark": {"pipeline", "session", "metrics", "config", "errors"},
+    "": {"pipeline", "presets", "config"},
+    "cli.tables": set(),
+    "cli.interrupts": {"errors"},
+    "cli.progress": {"tvae.training"},
+    "cli.options": {"", "presets"},
+    "cli.presets": {"cli.options", "cli.tables", "presets"},
+    "cli.denoise": {
+        *("cli.options", "cli.interrupts", "cli.progress"),
+        *("pipeline", "noise", "tvae.training", "device", "images", "metrics", "presets"),
+        *("config", "errors"),
+    },
+    "cli.benchmark": {
+        *("cli.denoise", "cli.options", "cli.interrupts", "cli.progress", "cli.tables", ""),
+        *("benchmark", "pipeline", "images", "presets", "errors"),
+    },
+    "cli": {"cli.benchmark", "cli.denoise", "cli.presets", "cli.options", "errors"},
+    "__main__": {"cli"},
 }
-"""The module table of CONTRIBUTING.md; "" is the package itself, with its lazy exports."""
-MAY_IMPORT["cli"] = set(MAY_IMPORT)
-MAY_IMPORT["__main__"] = {"cli"}
+"""Which module may import which; "" is the package itself, with its lazy exports."""
 
+CLI = {module for module in MAY_IMPORT if module.split(".")[0] == "cli"}
 ROOMS: dict[str, set[str]] = {
     "skimage": {"metrics", "noise"},
     "PIL": {"images"},
     "tifffile": {"images"},
-    "typer": {"cli"},
-    "rich": {"progress"},
+    "typer": CLI,
+    "rich": {"cli.progress", "cli.tables"},
     "torch": {
-        *("device", "patches", "pipeline", "cli"),
-        *("tvae.decoder", "tvae.model", "tvae.states", "tvae.evolution", "tvae.training"),
+        *("device", "patches", "groups", "session", "pipeline", "cli.denoise", "cli.benchmark"),
+        *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }
 """Who may know a library, inside of functions too."""
 
-WITHOUT_TORCH = ["errors", "config", "images", "metrics", "cli"]
+WITHOUT_TORCH = ["errors", "config", "presets", "images", "metrics", *CLI - {"cli.progress"}]
 """What answers before torch has been loaded."""
 
 

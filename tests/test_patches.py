@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from evodenoise.patches import extract_patches, merge_patches
+from evodenoise.patches import PatchAverage, PatchGrid, extract_patches, merge_patches
 
 
 @st.composite
@@ -83,3 +83,56 @@ def test_the_image_is_not_touched() -> None:
     before = image.clone()
     extract_patches(image, 4).zero_()
     assert torch.equal(image, before)
+
+
+# --- some of the patches
+
+
+@every_image
+@quick
+def test_a_position_is_a_place_in_the_list_of_all(drawn: tuple[Tensor, int]) -> None:
+    image, p = drawn
+    everything = extract_patches(image, p)
+    grid = PatchGrid(image.shape, p)
+    assert (grid.patches, grid.pixels) == everything.shape
+    assert grid.rows * grid.columns == grid.patches
+    positions = torch.randint(0, grid.patches, (7,), generator=torch.Generator())
+    assert torch.equal(extract_patches(image, p, positions), everything[positions])
+    assert torch.equal(image.flatten()[grid.values(positions)], everything[positions])
+
+
+@every_image
+@quick
+def test_parts_in_any_order_average_like_the_whole(drawn: tuple[Tensor, int]) -> None:
+    image, p = drawn
+    grid = PatchGrid(image.shape, p)
+    estimates = torch.randn(grid.patches, grid.pixels, dtype=torch.float64)
+    average = PatchAverage(grid, torch.float64, torch.device("cpu"))
+    for positions in torch.randperm(grid.patches).split(5):
+        average.add(positions, estimates[positions])
+    torch.testing.assert_close(average.image(), merge_patches(estimates, image.shape, p))
+
+
+def test_what_no_patch_covers_is_nan() -> None:
+    average = PatchAverage(PatchGrid((4, 6, 1), 4), torch.float32, torch.device("cpu"))
+    average.add(torch.tensor([0]), torch.full((1, 16), 3.0))
+    assert (average.image()[:, :4] == 3).all()
+    assert average.image()[:, 4:].isnan().all()
+
+
+@given(images_and_patch_sizes(), st.integers(1, 4))
+@quick
+def test_sublattices_of_all_offsets_share_out_the_patches(
+    drawn: tuple[Tensor, int], stride: int
+) -> None:
+    image, p = drawn
+    grid = PatchGrid(image.shape, p)
+    stride = min(stride, grid.rows, grid.columns)
+    parts = [
+        grid.sublattice((stride, stride), (y, x)) for y in range(stride) for x in range(stride)
+    ]
+    assert sorted(torch.cat(parts).tolist()) == list(range(grid.patches))
+    for place, part in enumerate(parts):
+        rows, columns = part // grid.columns, part % grid.columns
+        assert (rows % stride == place // stride).all()
+        assert (columns % stride == place % stride).all()

@@ -10,6 +10,7 @@ import typer
 from evodenoise.cli import options
 from evodenoise.cli.benchmark import benchmark
 from evodenoise.cli.denoise import EPILOG, denoise
+from evodenoise.cli.interrupts import InterruptedRunError
 from evodenoise.cli.presets import presets
 from evodenoise.errors import EvodenoiseError, RunError
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(app(given, prog_name=name, standalone_mode=False) or 0)
     except typer.TyperException as error:  # usage
         return _fail(error.format_message(), error.exit_code)
+    except InterruptedRunError as error:
+        return _fail(str(error), error.exit_code)
     except EvodenoiseError as error:
         _print_traceback(given)
         return _fail(str(error), error.exit_code)

@@ -68,7 +68,10 @@ def benchmark(
     The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is not told its
     level; results are clipped before they are compared.
     """
+    from evodenoise.pipeline import check_seed
+
     sigmas = _parse_sigmas(sigma)
+    check_seed(seed)
     overrides = {"time_limit": time_limit, "epochs": epochs, "device": device}
     images = _read(clean)
     names = preset.split(",")
@@ -161,6 +164,14 @@ def _row(cell: "Cell") -> list[str]:
 
 
 def _document(cells: Sequence["Cell"]) -> dict[str, Any]:
-    rows = [cell.as_dict() for cell in cells]
+    rows = [
+        {name: _finite_or_none(value) for name, value in cell.as_dict().items()} for cell in cells
+    ]
     mean = sum(cell.psnr for cell in cells) / len(cells)
-    return {"version": __version__, "files": rows, "summary": {"cells": len(rows), "psnr": mean}}
+    summary = {"cells": len(rows), "psnr": _finite_or_none(mean)}
+    return {"version": __version__, "files": rows, "summary": summary}
+
+
+def _finite_or_none(value: str | float) -> str | float | None:
+    """Replace what JSON has no number for."""
+    return value if isinstance(value, str) or math.isfinite(value) else None

@@ -107,13 +107,14 @@ def _prepare(
 
     target = _target(file, output)
     image = read_image(file)
-    config = configure(preset, image.pixels, overrides)
-    check_output(target, image.pixels, source=file, overwrite=overwrite)
 
     from evodenoise.device import resolve_device
     from evodenoise.pipeline import check_image
 
+    check_image(image.pixels, name=str(file))
+    config = configure(preset, image.pixels, overrides)
     check_image(image.pixels, config, name=str(file))
+    check_output(target, image.pixels, source=file, overwrite=overwrite)
     resolve_device(config.device)
     return image, config, target
 

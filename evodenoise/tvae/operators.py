@@ -25,7 +25,7 @@ def select_parents(
     Parameters
     ----------
     log_joints : Tensor, shape (N, S)
-        Log-joints in nats; -inf marks states that must lose.
+        Log-joints in nats; states at -inf count as the lowest finite one.
     parents : int
         P; capped at S.
     selection : ParentSelection

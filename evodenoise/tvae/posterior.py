@@ -71,9 +71,10 @@ def truncate_posterior(log_joints: Tensor, states: Tensor, mass: float) -> Poste
     weights = posterior_weights(log_joints)
     ordered, order = weights.sort(dim=1, descending=True)
     before = ordered.cumsum(1) - ordered
-    # What comes before the best state is 0, whatever rounding makes of it.
-    before[:, 0] = 0
-    keep = torch.zeros_like(weights, dtype=torch.bool).scatter_(1, order, before < mass)
+    # The best state stays, whatever rounding makes of nothing or a diverged model of the rest.
+    matters = (before < mass) & (ordered > 0)
+    matters[:, 0] = True
+    keep = torch.zeros_like(matters).scatter_(1, order, matters)
     kept = weights * keep
     owners, places = keep.nonzero(as_tuple=True)
     normalised = kept / kept.sum(1, keepdim=True)

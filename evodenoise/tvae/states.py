@@ -261,5 +261,8 @@ def keep_best(
     log_joints = torch.cat([current.log_joints, offspring.log_joints], dim=1)
     # NaN would win every comparison; a state that cannot be evaluated must lose them all.
     eligible = log_joints.isfinite() & ~repeated(hash_states(states, keys))
-    chosen = log_joints.where(eligible, -torch.inf).topk(count, dim=1).indices
+    rank = log_joints.where(eligible, -torch.inf)
+    # A present state that cannot be evaluated any more still goes before such candidates.
+    rank[:, :count] = rank[:, :count].clamp(min=torch.finfo(rank.dtype).min)
+    chosen = rank.topk(count, dim=1).indices
     return VariationalStates(states, log_joints).choose(chosen), (chosen >= count).sum(1)

@@ -78,6 +78,8 @@ def m_step(
     optimizer: torch.optim.Optimizer,
     patches: Tensor,
     sample: PosteriorSample,
+    *,
+    share: float = 1.0,
 ) -> Tensor:
     """Take one gradient step on the decoder.
 
@@ -93,7 +95,9 @@ def m_step(
     patches : Tensor, shape (B, D)
         The mini-batch.
     sample : PosteriorSample
-        States of these patches and their weights.
+        States of these patches and their weights; all of them or a part.
+    share : float
+        The part that the sample is of all states of the mini-batch.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def m_step(
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
     likelihood = model.log_likelihood(mine, emission)
-    loss = -(sample.weights * likelihood).sum() / sample.weights.sum()
+    loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -186,8 +190,11 @@ class Trainer:
         current, replaced = self.e_step(patches, known)
         self.variational.put(chosen, current, self.model.latents)
         sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
-        for part in sample.split(self.config.gradient_batch_size):
-            sums.squared_error += m_step(self.model, self.optimizer, patches, part)
+        parts = list(sample.split(self.config.gradient_batch_size))
+        for part in parts:
+            sums.squared_error += m_step(
+                self.model, self.optimizer, patches, part, share=1 / len(parts)
+            )
         sums.expected_ones += expected_ones(sample, self.model.latents)
         sums.free_energy += truncated_free_energy(current.log_joints).sum()
         sums.replaced += replaced.sum()

@@ -1,0 +1,146 @@
+"""Ctrl-C and SIGTERM, sent to the command as installed while it trains."""
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from files import GRAY, snapshot
+from PIL import Image as PillowImage
+
+from evodenoise.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are a thing of Unix")
+
+COMMAND = Path(sysconfig.get_path("scripts"), "evodenoise")
+ENDLESS = "--epochs 1000000 --latents 16 --hidden 16 --states 4 --device cpu -v"
+STOPPING = "stopping: the picture is finished"
+
+
+@contextmanager
+def training(folder: Path, options: str = ENDLESS) -> Iterator[subprocess.Popen[str]]:
+    """Start the command on a picture and wait until it has done an epoch."""
+    # An ignored signal, as in a background job, would be ignored by the child as well.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [COMMAND, *options.split()],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        wait_for("epoch", process)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(start: str, process: subprocess.Popen[str]) -> None:
+    """Read stderr up to a line that starts so."""
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        assert any(line.startswith(start) for line in process.stderr or ())
+    finally:
+        watchdog.cancel()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Make a folder with a picture and an older result."""
+    PillowImage.fromarray(GRAY).save(tmp_path / "noisy.png")
+    (tmp_path / "old.png").write_bytes(b"the old result")
+    return tmp_path
+
+
+def test_the_first_ctrl_c_finishes_the_picture(pictures: Path) -> None:
+    before = snapshot(pictures)
+    with training(pictures, f"noisy.png --reference noisy.png {ENDLESS}") as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    after = snapshot(pictures)
+    assert set(after) - set(before) == {"noisy_denoised.png"}
+    with PillowImage.open(pictures / "noisy_denoised.png") as picture:
+        result = np.asarray(picture)
+    assert result.shape == GRAY.shape
+    assert (result != GRAY).any()
+    assert out.count("PSNR") == 2
+    assert "Traceback" not in err
+    _, stopping, rest = err.partition(STOPPING)
+    assert stopping
+    assert rest.count("free energy") <= 1  # the epoch that had begun
+    assert "noisy_denoised.png" in rest
+
+
+@pytest.mark.parametrize("output", ["out.png", "old.png --overwrite"])
+def test_the_second_ctrl_c_ends_it_at_once(pictures: Path, output: str) -> None:
+    """It arrives while the first one is still being obeyed, in an epoch that takes long."""
+    noisy = np.random.default_rng(0).integers(0, 256, (600, 600), dtype=np.uint8)
+    PillowImage.fromarray(noisy).save(pictures / "large.png")
+    before = snapshot(pictures)
+    with training(pictures, f"large.png -o {output} --epochs 1000 --device cpu -v") as process:
+        process.send_signal(signal.SIGINT)
+        wait_for(STOPPING, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "evodenoise: error: interrupted; nothing was written"
+    assert snapshot(pictures) == before
+
+
+@pytest.mark.parametrize("output", ["out.png", "old.png --overwrite"])
+def test_sigterm_ends_it_at_once(pictures: Path, output: str) -> None:
+    before = snapshot(pictures)
+    with training(pictures, f"noisy.png -o {output} {ENDLESS}") as process:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert out == ""
+    assert "Traceback" not in err
+    assert snapshot(pictures) == before
+
+
+def test_ctrl_c_ends_a_benchmark_at_once(pictures: Path) -> None:
+    before = snapshot(pictures)
+    with training(pictures, "benchmark noisy.png --epochs 1000000 --device cpu -v") as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "evodenoise: error: interrupted" in err
+    assert snapshot(pictures) == before
+
+
+def test_handlers_are_put_back(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    options = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu"
+    assert main(["noisy.png", *options.split()]) == 0
+    assert main(["noisy.png", *options.split()]) == 2  # the output is there already
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_it_works_in_a_thread(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python allows no signal handlers."""
+    monkeypatch.chdir(pictures)
+    codes: list[int] = []
+    options = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu"
+    thread = threading.Thread(target=lambda: codes.append(main(["noisy.png", *options.split()])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
