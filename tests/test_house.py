@@ -65,7 +65,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("cli.denoise", "cli.options", "cli.interrupts", "cli.progress", "cli.tables", ""),
         *("benchmark", "pipeline", "images", "presets", "errors"),
     },
-    "cli": {"cli.benchmark", "cli.denoise", "cli.presets", "cli.options", "errors"},
+    "cli": {
+        *("cli.benchmark", "cli.denoise", "cli.presets", "cli.options", "cli.interrupts"),
+        "errors",
+    },
     "__main__": {"cli"},
 }
 """Which module may import which; "" is the package itself, with its lazy exports."""
