@@ -214,7 +214,7 @@ class DenoiseConfig:
     epochs : int
         Length of the training; an epoch visits one of `lattices` sub-lattices.
     lattice_patches : int or None
-        Patches an epoch visits at the most, on a regular sub-lattice; None: all of them.
+        Patches an epoch visits, about, on a regular sub-lattice; None: all of them.
     lattices : int
         Sub-lattices, each with an offset of its own, that the epochs take in turn; their
         patches together are all that the model is trained on.
