@@ -53,3 +53,15 @@ def describe_device(device: torch.device) -> str:
         if device.type == "cpu"
         else str(device)
     )
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit the CPU threads of this process.
+
+    Parameters
+    ----------
+    threads : int or None
+        How many; None leaves it at all cores.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)

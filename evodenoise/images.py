@@ -2,7 +2,6 @@
 
 import io
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from evodenoise.errors import ImageError, OutputError, WriteError
+from evodenoise.files import NewFile
 
 Array = npt.NDArray[Any]
 
@@ -158,13 +158,13 @@ def _check_writable(folder: Path) -> None:
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder; create it first")
     try:
-        with _partial(folder / "probe"):
+        with NewFile(folder / "probe"):
             pass
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written to: {error.strerror}") from error
 
 
-def write_image(path: Path, image: Image) -> None:
+def write_image(path: Path, image: Image, *, on_ready: Callable[[], object] | None = None) -> None:
     """Write an image; it appears under its name complete or not at all.
 
     Parameters
@@ -173,6 +173,8 @@ def write_image(path: Path, image: Image) -> None:
         Its ending decides the format.
     image : Image
         Metadata is written if the format is still the same.
+    on_ready : callable, optional
+        Called when all is on the disk but the name, to note it down first.
 
     Raises
     ------
@@ -182,30 +184,14 @@ def write_image(path: Path, image: Image) -> None:
     name = FORMATS[path.suffix.lower()]
     metadata = image.metadata if name == image.format else {}
     try:
-        with _partial(path) as (stream, partial):
-            _WRITERS[name](stream, image.pixels, metadata)
-            stream.flush()
-            partial.replace(path)
+        with NewFile(path) as file:
+            _WRITERS[name](file.stream, image.pixels, metadata)
+            file.flush()
+            if on_ready is not None:
+                on_ready()
+            file.put()
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-class _partial:  # noqa: N801 - used like a function
-    """A new file beside `path`, removed at the end unless it was renamed."""
-
-    def __init__(self, path: Path) -> None:
-        # Not made from the name of `path`, which may be as long as names can be.
-        self.path = path.with_name(f".evodenoise-{uuid.uuid4().hex[:8]}.part")
-
-    def __enter__(self) -> tuple[IO[bytes], Path]:
-        self.stream = self.path.open("xb")
-        return self.stream, self.path
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.stream.close()
-        finally:
-            self.path.unlink(missing_ok=True)
 
 
 def _reader(head: bytes) -> Callable[[IO[bytes], Path], Image]:

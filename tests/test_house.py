@@ -16,7 +16,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
     "presets": {"config", "errors"},
-    "images": {"errors"},
+    "files": set(),
+    "images": {"files", "errors"},
     "metrics": {"errors"},
     "noise": {"errors"},
     "device": {"errors"},
@@ -49,6 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("session", "scaling", "tvae.training", "tvae.schedule"),
         *("noise", "device", "presets", "config", "errors"),
     },
+    "job": {
+        *("pipeline", "session", "device", "images", "metrics", "presets", "config", "errors"),
+    },
     "benchmark": {"pipeline", "session", "metrics", "config", "errors"},
     "": {"pipeline", "presets", "config"},
     "cli.tables": set(),
@@ -58,12 +62,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli.presets": {"cli.options", "cli.tables", "presets"},
     "cli.denoise": {
         *("cli.options", "cli.interrupts", "cli.progress"),
-        *("pipeline", "noise", "tvae.training", "device", "images", "metrics", "presets"),
-        *("config", "errors"),
+        *("job", "noise", "tvae.training", "device", "presets", "errors"),
     },
     "cli.benchmark": {
-        *("cli.denoise", "cli.options", "cli.interrupts", "cli.progress", "cli.tables", ""),
-        *("benchmark", "pipeline", "images", "presets", "errors"),
+        *("cli.options", "cli.interrupts", "cli.progress", "cli.tables", ""),
+        *("benchmark", "job", "pipeline", "device", "images", "presets", "errors"),
     },
     "cli": {
         *("cli.benchmark", "cli.denoise", "cli.presets", "cli.options", "cli.interrupts"),
@@ -81,13 +84,16 @@ ROOMS: dict[str, set[str]] = {
     "typer": CLI,
     "rich": {"cli.progress", "cli.tables"},
     "torch": {
-        *("device", "patches", "groups", "session", "pipeline", "cli.denoise", "cli.benchmark"),
+        *("device", "patches", "groups", "session", "pipeline"),
         *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }
 """Who may know a library, inside of functions too."""
 
-WITHOUT_TORCH = ["errors", "config", "presets", "images", "metrics", *CLI - {"cli.progress"}]
+WITHOUT_TORCH = [
+    *("errors", "config", "presets", "files", "images", "metrics", "job"),
+    *CLI - {"cli.progress"},
+]
 """What answers before torch has been loaded."""
 
 

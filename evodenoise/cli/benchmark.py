@@ -10,10 +10,10 @@ import typer
 
 from evodenoise import __version__
 from evodenoise.cli import options
-from evodenoise.cli.denoise import configure
 from evodenoise.cli.interrupts import Interrupts
 from evodenoise.cli.tables import print_table
 from evodenoise.errors import ConfigError
+from evodenoise.job import configure
 from evodenoise.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -129,13 +129,11 @@ def _measure(
     quiet: bool,
     verbose: bool,
 ) -> "Cell":
-    import torch
-
     from evodenoise.benchmark import measure_cell
     from evodenoise.cli.progress import show_progress
+    from evodenoise.device import use_threads
 
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     with show_progress(quiet=quiet, verbose=verbose) as progress:
         return measure_cell(
             pixels,
