@@ -6,13 +6,15 @@ Nothing here waits for torch before an image has been read, so that refusals com
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evodenoise.config import DenoiseConfig
+from evodenoise.conversion import Conversion, FileSettings
 from evodenoise.errors import ConfigError
 from evodenoise.images import Array, Image, check_output, read_image, write_image
-from evodenoise.metrics import Quality, check_reference, measure
+from evodenoise.metrics import Quality, check_reference, measure_pages
 from evodenoise.presets import DEFAULT_PRESET, preset_config
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class RunSettings:
         Peak value for PSNR and SSIM, in pixel units.
     overwrite : bool
         Whether existing outputs may be replaced.
+    files : FileSettings
+        How files are read, converted and written.
     """
 
     preset: str = DEFAULT_PRESET
@@ -49,6 +53,7 @@ class RunSettings:
     threads: int | None = None
     data_range: float | None = None
     overwrite: bool = False
+    files: FileSettings = field(default_factory=FileSettings)
 
 
 @dataclass(frozen=True)
@@ -86,21 +91,29 @@ class PreparedJob:
     ----------
     job : Job
         Its files.
-    image : Image
-        The noisy image.
+    conversion : Conversion
+        The noisy image, and how it becomes the result.
     config : DenoiseConfig
         Settings, fitted to the image.
     truth : Truth or None
         The reference.
     started : float
         When the work on this image began, by `time.perf_counter`.
+    warnings : tuple of str
+        What the user should know about the files, in plain sentences.
     """
 
     job: Job
-    image: Image
+    conversion: Conversion
     config: DenoiseConfig
     truth: Truth | None
     started: float
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Image:
+        """The noisy image, as in its file."""
+        return self.conversion.image
 
 
 @dataclass(frozen=True)
@@ -171,28 +184,37 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
         If a file cannot be read, does not fit the settings, or could not be written.
     """
     started = time.perf_counter() if started is None else started
-    image = read_image(job.source)
+    conversion = Conversion.read(job.source, settings.files)
+    image = conversion.image
 
     from evodenoise.device import resolve_device
     from evodenoise.pipeline import check_image, check_seed
 
-    name = str(job.source)
-    check_image(image.pixels, name=name)
-    config = configure(settings.preset, image.pixels, settings.overrides)
-    check_image(image.pixels, config, name=name)
-    check_output(job.target, image.pixels, source=job.source, overwrite=settings.overwrite)
+    name, pages = str(job.source), image.pages
+    for page in pages:
+        check_image(page, name=name)
+    config = configure(settings.preset, pages[0], settings.overrides)
+    check_image(pages[0], config, name=name)
+    losses = check_output(
+        job.target,
+        conversion.result(image.pixels),
+        source=job.source,
+        overwrite=settings.overwrite,
+        options=settings.files.writing,
+    )
     resolve_device(config.device)
     check_seed(settings.seed)
-    truth = _read_truth(job.reference, image, settings.data_range)
-    return PreparedJob(job, image, config, truth, started)
+    truth = _read_truth(job.reference, image, settings)
+    return PreparedJob(job, conversion, config, truth, started, (*image.warnings, *losses))
 
 
-def _read_truth(path: Path | None, image: Image, data_range: float | None) -> Truth | None:
+def _read_truth(path: Path | None, image: Image, settings: RunSettings) -> Truth | None:
+    data_range = settings.data_range
     if path is None:
         if data_range is not None:
             raise ConfigError("--data-range says how to measure; it needs --reference")
         return None
-    pixels = read_image(path).pixels
+    pixels = read_image(path, settings.files.reading).pixels
     return Truth(pixels, check_reference(pixels, image.pixels, data_range, name=str(path)))
 
 
@@ -200,6 +222,7 @@ def run(
     prepared: PreparedJob,
     settings: RunSettings,
     *,
+    on_page: Callable[[int], object] | None = None,
     on_epoch: "OnEpoch | None" = None,
     on_reconstruction: "OnShare | None" = None,
     on_ready: Callable[[JobResult], object] | None = None,
@@ -212,6 +235,8 @@ def run(
         From `prepare`.
     settings : RunSettings
         The same as there.
+    on_page : callable, optional
+        Called with the number of each page of a stack, from 1, before it is denoised.
     on_epoch, on_reconstruction : callable, optional
         As in `evodenoise.denoise`.
     on_ready : callable, optional
@@ -227,29 +252,33 @@ def run(
     RunError
         If training diverges or the result cannot be written.
     """
-    from evodenoise import pipeline
+    from evodenoise import pipeline, stacks
 
     cpu = time.process_time()
-    image, truth, target = prepared.image, prepared.truth, prepared.job.target
-    denoised = pipeline.denoise(
-        image.pixels,
-        _within_the_limit(prepared),
+    image, target = prepared.image, prepared.job.target
+    noisy, config = prepared.conversion.noisy, _within_the_limit(prepared)
+    of_pages = partial(stacks.denoise_pages, on_page=on_page)
+    denoised = (of_pages if image.is_stack else pipeline.denoise)(
+        noisy,
+        config,
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
     )
+    written = prepared.conversion.result(denoised.image)
     result = JobResult(
         prepared=prepared,
         denoised=denoised,
-        noisy_quality=_quality(truth, image.pixels),
-        quality=_quality(truth, denoised.image),
+        noisy_quality=_quality(prepared, image),
+        quality=_quality(prepared, written),
         wall_seconds=time.perf_counter() - prepared.started,
         cpu_seconds=time.process_time() - cpu,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_image(
         target,
-        replace(image, pixels=denoised.image),
+        written,
+        settings.files.writing,
         on_ready=None if on_ready is None else lambda: on_ready(result),
     )
     return result
@@ -265,5 +294,9 @@ def _within_the_limit(prepared: PreparedJob) -> DenoiseConfig:
     return replace(config, time_limit=max(left, 0.01))
 
 
-def _quality(truth: Truth | None, pixels: Array) -> Quality | None:
-    return None if truth is None else measure(truth.pixels, pixels, data_range=truth.data_range)
+def _quality(prepared: PreparedJob, image: Image) -> Quality | None:
+    truth = prepared.truth
+    if truth is None:
+        return None
+    clean = truth.pixels if image.is_stack else truth.pixels[None]
+    return measure_pages(clean, image.pages, data_range=truth.data_range)

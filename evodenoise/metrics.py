@@ -112,3 +112,28 @@ def measure(reference: Array, image: Array, *, data_range: float) -> Quality:
         channel_axis=2 if image.ndim == 3 else None,
     )
     return Quality(float(psnr), float(ssim))
+
+
+def measure_pages(reference: Array, image: Array, *, data_range: float) -> Quality:
+    """Compare a stack with its reference.
+
+    Parameters
+    ----------
+    reference, image : ndarray, shape (T, Y, X) or (T, Y, X, C)
+        Of one shape.
+    data_range : float
+        Peak value of PSNR and SSIM, in pixel units; positive.
+
+    Returns
+    -------
+    Quality
+        PSNR over all values, and the mean SSIM of the pages.
+    """
+    pages = [
+        measure(clean, page, data_range=data_range)
+        for clean, page in zip(reference, image, strict=True)
+    ]
+    # Mean squared errors may be averaged, decibels may not.
+    error = np.mean([10 ** (-page.psnr / 10) for page in pages])
+    psnr = -10 * np.log10(error) if error else np.inf
+    return Quality(float(psnr), float(np.mean([page.ssim for page in pages])))

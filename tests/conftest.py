@@ -22,7 +22,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "float.npy", GRAY.astype(np.float32))
     np.save(folder / "flat.npy", np.ones(GRAY.shape, np.float32))
     np.save(folder / "holes.npy", np.where(GRAY > 128, np.nan, GRAY).astype(np.float32))
-    np.save(folder / "long.npy", GRAY.astype(np.int32))
+    np.save(folder / "long.npy", GRAY.astype(np.int64))
     shutil.copy(folder / "noisy.png", folder / "no_ending")
     shutil.copy(folder / "noisy.png", folder / "existing.png")
     shutil.copy(folder / "noisy.png", folder / "done.png")

@@ -260,13 +260,13 @@ OUTPUTS = [
     ("link.png -o noisy.png --overwrite", "is the input itself"),
     ("noisy.png -o .", "is the input itself"),
     ("noisy.png -o ./cleaned/../noisy.png --overwrite", "is the input itself"),
-    ("noisy.png -o out.bmp", "unknown ending"),
+    ("noisy.png -o out.gif", "unknown ending"),
     (f"noisy.png -o {'x' * 300}.png", "too long"),
     ("no_ending", "unknown ending"),
     ("float.npy -o out.png", "PNG cannot hold float32 values"),
     ("float.npy -o out.jpg", "JPEG cannot hold float32 values"),
     ("deeper.png -o out.jpg", "JPEG cannot hold uint16 values"),
-    ("long.npy", "int32"),
+    ("long.npy", "int64"),
 ]
 REFERENCES = [
     ("noisy.png --reference missing.png", "missing.png: cannot be read: No such file"),

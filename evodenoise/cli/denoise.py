@@ -9,13 +9,18 @@ import typer
 
 from evodenoise.cli import options
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.conversion import SAME, FileSettings
 from evodenoise.errors import ConfigError, ImageError
+from evodenoise.images import MOST_PIXELS, Image, ReadOptions, WriteOptions
 from evodenoise.job import Job, JobResult, PreparedJob, RunSettings, prepare, run
 from evodenoise.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from evodenoise.noise import NoiseEstimate
     from evodenoise.tvae.training import EpochReport
+
+SELF_EVIDENT = ("YX", "YXC", "YXS")
+"""Axes that need no word."""
 
 EPILOG = (
     "Other commands: [bold]evodenoise presets[/bold] shows the presets, "
@@ -29,6 +34,11 @@ def denoise(
     reference: options.Reference = None,
     data_range: options.DataRange = None,
     overwrite: options.Overwrite = False,
+    dtype: options.Dtype = SAME,
+    strip: options.Strip = False,
+    quality: options.ImageQuality = None,
+    axes: options.Axes = None,
+    max_pixels: options.MostPixels = MOST_PIXELS,
     preset: options.PresetName = DEFAULT_PRESET,
     time_limit: options.TimeLimit = None,
     epochs: options.Epochs = None,
@@ -70,10 +80,18 @@ def denoise(
         threads=threads,
         data_range=data_range,
         overwrite=overwrite,
+        files=FileSettings(
+            reading=ReadOptions(axes=axes, most_pixels=max_pixels),
+            writing=WriteOptions(quality=quality),
+            dtype=dtype,
+            strip=strip,
+        ),
     )
     with Interrupts() as interrupts:
         job = Job(file, _target(file, output), reference)
         prepared = prepare(job, settings, started=started)
+        if not quiet:
+            _say_how_it_is_read(prepared)
         result = _run(prepared, settings, interrupts, quiet=quiet, verbose=verbose)
     _print_quality(result)
     if not quiet:
@@ -104,6 +122,23 @@ def _target(file: Path, output: str | None) -> Path:
     return path / file.name if is_folder else path
 
 
+def _say_how_it_is_read(prepared: PreparedJob) -> None:
+    """Say on stderr what the axes are taken for, and what the user should know about the files."""
+    image = prepared.image
+    if image.layout.axes not in SELF_EVIDENT:
+        typer.echo(f"axes {image.layout.axes}: {_size(image)}; --axes says otherwise", err=True)
+    for warning in prepared.warnings:
+        typer.echo(f"warning: {prepared.job.source}: {warning}", err=True)
+
+
+def _size(image: Image) -> str:
+    """Tell the size of an image, for people."""
+    count, height, width = image.pages.shape[:3]
+    pages = f"{count} pages of " if image.is_stack else ""
+    channels = f" in {image.channels} channels" if image.channels > 1 else ""
+    return f"{pages}{width} x {height} pixels{channels}"
+
+
 def _run(
     prepared: PreparedJob,
     settings: RunSettings,
@@ -126,7 +161,11 @@ def _run(
             return interrupts.stop_requested
 
         return run(
-            prepared, settings, on_epoch=on_epoch, on_reconstruction=progress.on_reconstruction
+            prepared,
+            settings,
+            on_page=progress.on_page,
+            on_epoch=on_epoch,
+            on_reconstruction=progress.on_reconstruction,
         )
 
 
@@ -151,9 +190,8 @@ def _warn_of_noise(noise: "NoiseEstimate") -> None:
 
 
 def _print_summary(result: JobResult, seconds: float) -> None:
-    height, width = result.prepared.image.pixels.shape[:2]
     typer.echo(
-        f"{width} x {height} pixels, noise level {result.denoised.noise_std:.4g}, "
+        f"{_size(result.prepared.image)}, noise level {result.denoised.noise_std:.4g}, "
         f"{seconds:.1f} s: {result.prepared.job.target}",
         err=True,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from evodenoise import __version__
+from evodenoise.images import MOST_PIXELS
 from evodenoise.presets import DEFAULT_PRESET, PRESETS
 
 FILES, MODEL, RUN, OTHER = "Files", "Model", "Run", "Other"
@@ -47,7 +48,9 @@ def _print_version(wanted: bool) -> None:
 Input = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE", help="Noisy image: PNG, JPEG, TIFF or .npy.", show_default=False
+        metavar="FILE",
+        help="Noisy image or stack: PNG, JPEG, TIFF, WebP, BMP, FITS or .npy.",
+        show_default=False,
     ),
 ]
 Output = Annotated[
@@ -80,6 +83,46 @@ DataRange = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, _flag(FILES, "Replace an existing output.", "--overwrite")]
+Dtype = Annotated[
+    str,
+    option(
+        FILES,
+        "Values of the result: same, uint8, uint16 or float32; rounded and clipped, not rescaled.",
+        metavar="NAME",
+        default="same, as in the input",
+    ),
+]
+Strip = Annotated[bool, _flag(FILES, "Drop the metadata.", "--strip")]
+ImageQuality = Annotated[
+    int | None,
+    option(
+        FILES,
+        "Of lossy compression, 1 to 100.",
+        "--quality",
+        metavar="NUMBER",
+        default="95 for JPEG; WebP is lossless",
+    ),
+]
+Axes = Annotated[
+    str | None,
+    option(
+        FILES,
+        "What the axes of an array or a stack are, for example TYX or YXC: rows Y, columns X, "
+        "channels C, all others pages.",
+        metavar="LETTERS",
+        default="as the file says",
+    ),
+]
+MostPixels = Annotated[
+    int,
+    option(
+        FILES,
+        "Refuse larger files, pages counted, unread.",
+        "--max-pixels",
+        metavar="COUNT",
+        default=f"{MOST_PIXELS // 10**6} million",
+    ),
+]
 PresetName = Annotated[
     str,
     option(

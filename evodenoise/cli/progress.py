@@ -23,28 +23,34 @@ class RunProgress:
 
     def __init__(self, bar: Progress, *, verbose: bool) -> None:
         self.bar, self.verbose, self.rebuilding = bar, verbose, False
+        self.page = ""
         self.task = bar.add_task("starting", total=1.0, status="")
+
+    def on_page(self, number: int) -> None:
+        """Take in that the next page of a stack begins."""
+        self.page, self.rebuilding = f"page {number}, ", False
+        self.bar.reset(self.task, description=f"page {number}", total=1.0)
 
     def on_epoch(self, report: EpochReport) -> None:
         """Take in an epoch of the training."""
         status = f"free energy {report.free_energy:.1f}  noise {report.noise_std:.3g}"
         self.bar.update(
             self.task,
-            description=f"epoch {report.epoch}",
+            description=f"{self.page}epoch {report.epoch}",
             completed=report.progress,
             status=status,
         )
         if self.verbose:
-            print(_line(report), file=sys.stderr)
+            print(f"{self.page}{_line(report)}", file=sys.stderr)
 
     def on_reconstruction(self, share: float) -> None:
         """Take in the share of the reconstruction that is done."""
         if not self.rebuilding:
             self.rebuilding = True
-            self.bar.reset(self.task, description="rebuilding", status="")
+            self.bar.reset(self.task, description=f"{self.page}rebuilding", status="")
         self.bar.update(self.task, completed=share)
         if share >= 1:
-            self.bar.update(self.task, description="refining", total=None)
+            self.bar.update(self.task, description=f"{self.page}refining", total=None)
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""What a file format is to us, and what is asked of its reader and its writer."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+from evodenoise.errors import ImageError
+from evodenoise.images.image import Image
+
+MOST_PIXELS = 500_000_000
+"""More are taken for a file made to exhaust the memory, unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file.
+
+    Attributes
+    ----------
+    axes : str or None
+        What the axes of the array are, if the user knows better than the file.
+    most_pixels : int
+        Rows by columns by pages; a file that promises more is refused unread.
+    """
+
+    axes: str | None = None
+    most_pixels: int = MOST_PIXELS
+
+    def check_size(self, *counts: int) -> None:
+        """Refuse more pixels than are allowed.
+
+        Raises
+        ------
+        ImageError
+            If the product of the counts is too large.
+        """
+        if math.prod(counts) > self.most_pixels:
+            raise ImageError(
+                f"{' x '.join(map(str, counts))} pixels are more than {self.most_pixels}; "
+                f"if you trust the file, add --max-pixels {math.prod(counts)}"
+            )
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How to write a file.
+
+    Attributes
+    ----------
+    quality : int or None
+        Of lossy compression, from 1 to 100; None: 95 in a JPEG, and no loss in a WebP.
+    """
+
+    quality: int | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: what it can hold, and who reads and writes it.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    endings : tuple of str
+        Of file names, the usual one first.
+    magic : tuple of bytes
+        What files start with.
+    dtypes : tuple of str
+        Types of values.
+    channels : tuple of int
+        Numbers of colours, opacity not counted; none given: any.
+    alpha, pages, quality : bool
+        Whether it knows opacity, several pages, a quality.
+    shared : frozenset of str
+        Which metadata of other formats it takes.
+    read : callable
+        From a stream to an `Image`; raises `ImageError` without the name of the file, and
+        almost anything on damaged data.
+    write : callable
+        Writes an `Image` to a stream.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    dtypes: tuple[str, ...]
+    read: Callable[[IO[bytes], ReadOptions], Image]
+    write: Callable[[IO[bytes], Image, WriteOptions], None]
+    channels: tuple[int, ...] = (1, 3)
+    alpha: bool = True
+    pages: bool = False
+    quality: bool = False
+    shared: frozenset[str] = frozenset()

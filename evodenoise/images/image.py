@@ -1,0 +1,175 @@
+"""An image as it is between two files: colours, opacity, and all that stands beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.images.axes import Array, Layout
+
+RESOLUTION, ICC_PROFILE, EXIF, XMP = "resolution", "ICC profile", "EXIF", "XMP"
+"""Metadata that several formats know: dots an inch (x, y), and three kinds of bytes."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What stands in a file beside its pixels.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What there is, for people.
+    shared : mapping
+        What other formats know too: `RESOLUTION`, `ICC_PROFILE`, `EXIF`, `XMP`.
+    native : object
+        All of it, as the writer of the same format takes it.
+    """
+
+    names: tuple[str, ...] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    native: Any = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """The contents of an image file.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (Y, X), (Y, X, C), (T, Y, X) or (T, Y, X, C)
+        Gray levels or colours as they are in the file, without opacity; T counts pages.
+    format : str
+        Name of the format that it was read from.
+    layout : Layout
+        The file's own arrangement of pixels and opacity.
+    alpha : ndarray, shape (Y, X) or (T, Y, X), optional
+        Opacity, of the type of the pixels. It is copied, never denoised.
+    transparent : bool
+        Whether pixels of no opacity are invisible; no, if `alpha` is a channel of unknown meaning.
+    metadata : Metadata
+        What stands beside the pixels.
+    encoding : object
+        How the format stores the values (compression, byte order, ...), for its own writer.
+    warnings : tuple of str
+        What the user should know about this file, in plain sentences.
+    """
+
+    pixels: Array
+    format: str
+    layout: Layout
+    alpha: Array | None = None
+    transparent: bool = True
+    metadata: Metadata = field(default_factory=Metadata)
+    encoding: Any = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether the first axis counts pages."""
+        return bool(self.layout.pages)
+
+    @property
+    def pages(self) -> Array:
+        """The pages, of shape (Y, X) or (Y, X, C) each."""
+        return self.pixels if self.is_stack else self.pixels[None]
+
+    @property
+    def channels(self) -> int:
+        """Colours of a pixel, opacity not counted."""
+        return int(self.pixels.shape[-1]) if self._has_channel_axis else 1
+
+    @property
+    def axes(self) -> str:
+        """The axes of `pixels`, a letter each."""
+        return "T" * self.is_stack + "YX" + "C" * self._has_channel_axis
+
+    @property
+    def _has_channel_axis(self) -> bool:
+        return self.pixels.ndim - self.is_stack == 3
+
+    @property
+    def samples(self) -> Array:
+        """Colours and opacity together, (..., Y, X) or (..., Y, X, C)."""
+        if self.alpha is None:
+            return self.pixels
+        colours = self.pixels if self._has_channel_axis else self.pixels[..., None]
+        return np.concatenate([colours, self.alpha[..., None]], axis=-1)
+
+    @property
+    def invisible(self) -> npt.NDArray[np.bool_] | None:
+        """Which pixels show nothing of their colour, of the shape of `alpha`; None: no pixel."""
+        if self.alpha is None or not self.transparent or self.alpha.all():
+            return None
+        return np.asarray(self.alpha == 0)
+
+    def with_pixels(self, pixels: Array) -> "Image":
+        """Return the image with other pixels; opacity takes their type."""
+        alpha = None if self.alpha is None else convert_opacity(self.alpha, pixels.dtype)
+        return replace(self, pixels=pixels, alpha=alpha)
+
+    def stripped(self) -> "Image":
+        """Return the image without its metadata."""
+        return replace(self, metadata=Metadata())
+
+
+def from_samples(samples: Array, layout: Layout, *, has_alpha: bool) -> tuple[Array, Array | None]:
+    """Part an array of a file's arrangement into colours and opacity.
+
+    Parameters
+    ----------
+    samples : ndarray
+        As it stands in the file.
+    layout : Layout
+        Its arrangement.
+    has_alpha : bool
+        Whether the last channel is opacity.
+
+    Returns
+    -------
+    pixels, alpha : ndarray
+        For `Image`; one colour stands without an axis of its own.
+    """
+    arranged = layout.arrange(samples)
+    if not has_alpha:
+        return arranged, None
+    colours, alpha = arranged[..., :-1], arranged[..., -1]
+    return (colours[..., 0] if colours.shape[-1] == 1 else colours), alpha
+
+
+def convert(values: Array, dtype: np.dtype[Any] | str) -> Array:
+    """Give values another type: rounded and clipped where it holds integers, never rescaled.
+
+    Parameters
+    ----------
+    values : ndarray
+        Pixels.
+    dtype : dtype or str
+        The wanted type.
+
+    Returns
+    -------
+    ndarray
+        Of that type.
+    """
+    target = np.dtype(dtype)
+    if values.dtype == target:
+        return values
+    if target.kind == "f":
+        return values.astype(target)
+    limits = np.iinfo(target)
+    exact = np.clip(values.astype(np.float64).round(), limits.min, limits.max)
+    return exact.astype(target)
+
+
+def convert_opacity(alpha: Array, dtype: np.dtype[Any]) -> Array:
+    """Give opacity another type; full opacity is the largest integer, or 1, of each."""
+    if alpha.dtype == dtype:
+        return alpha
+    share = alpha.astype(np.float64) / _full(alpha.dtype)
+    return convert(share * _full(dtype), dtype)
+
+
+def _full(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0

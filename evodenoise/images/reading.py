@@ -1,0 +1,57 @@
+"""From a file to an image."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from evodenoise.errors import ImageError
+from evodenoise.images.format import ReadOptions
+from evodenoise.images.formats import HEAD_BYTES, recognise
+from evodenoise.images.image import Image
+
+
+def read_image(path: Path, options: ReadOptions | None = None) -> Image:
+    """Read an image or a stack of pages.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its content decides what it is, not its name.
+    options : ReadOptions, optional
+        What the user knows about it.
+
+    Returns
+    -------
+    Image
+        Its pixels and all that stands beside them.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, unreadable, damaged, too large or of an unsupported kind.
+    """
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            image = _read(path, options or ReadOptions())
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImageError(f"{path}: cannot be read: {reason}") from error
+    except MemoryError as error:
+        raise ImageError(f"{path}: does not fit into the memory") from error
+    except Exception as error:  # decoders raise almost anything on damaged data
+        raise ImageError(f"{path}: cannot be decoded, the file seems damaged: {error}") from error
+    # What a library says about the file is for the user; about the use of itself, for us.
+    remarks = {str(item.message) for item in said if issubclass(item.category, UserWarning)}
+    return replace(image, warnings=(*image.warnings, *sorted(remarks)))
+
+
+def _read(path: Path, options: ReadOptions) -> Image:
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+        if not head:
+            raise ImageError("the file is empty")
+        return recognise(head).read(stream, options)

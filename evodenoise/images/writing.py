@@ -1,0 +1,157 @@
+"""From an image to a file, after a check that it can be held there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from evodenoise.errors import OutputError, WriteError
+from evodenoise.files import NewFile
+from evodenoise.images.format import Format, WriteOptions
+from evodenoise.images.formats import ALL, FORMATS
+from evodenoise.images.image import Image
+
+_COLOURS = {1: "gray", 3: "RGB"}
+
+
+def check_output(
+    path: Path,
+    image: Image,
+    *,
+    source: Path,
+    overwrite: bool,
+    options: WriteOptions | None = None,
+) -> tuple[str, ...]:
+    """Make sure, before any work, that a result can be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where the result is to go.
+    image : Image
+        Of the result's shape and type, with the metadata that it should keep.
+    source : Path
+        The input file, which is never overwritten.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    options : WriteOptions, optional
+        How it will be written.
+
+    Returns
+    -------
+    tuple of str
+        What will not be kept there, in plain sentences.
+
+    Raises
+    ------
+    OutputError
+        If the result would not fit the format, or the file could not or must not be written.
+    """
+    known = FORMATS.get(path.suffix.lower())
+    if known is None:
+        raise OutputError(f"{path}: unknown ending; use one of {', '.join(FORMATS)}")
+    try:
+        _check_free(path, source, overwrite=overwrite)
+        _check_fits(path, known, image)
+        _check_quality(path, known, options or WriteOptions())
+        _check_writable(path.parent)
+    except OSError as error:  # a name that is too long, for example
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    return _losses(known, image)
+
+
+def _check_free(path: Path, source: Path, *, overwrite: bool) -> None:
+    if path.exists() and path.samefile(source):
+        raise OutputError(f"{path}: is the input itself; choose another output")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
+
+
+def _check_fits(path: Path, known: Format, image: Image) -> None:
+    dtype, channels = image.pixels.dtype.name, image.channels
+    if dtype not in known.dtypes:
+        raise OutputError(
+            f"{path}: {known.name} cannot hold {dtype} values; {_home_of(dtype, known)}"
+        )
+    if image.is_stack and not known.pages:
+        raise OutputError(
+            f"{path}: {known.name} holds one page, not {len(image.pages)}; write a .tif file"
+        )
+    if known.channels and channels not in known.channels:
+        allowed = " or ".join(_COLOURS.get(count, str(count)) for count in known.channels)
+        raise OutputError(f"{path}: {channels} channels; {known.name} needs {allowed}")
+    if image.alpha is not None and not known.alpha:
+        raise OutputError(f"{path}: {known.name} cannot hold opacity; write a .png or .tif file")
+
+
+def _home_of(dtype: str, unfit: Format) -> str:
+    """Name a format that holds values of a type, as advice."""
+    home = next((known for known in ALL if known is not unfit and dtype in known.dtypes), None)
+    if home is None:
+        return "convert the image to float32 first"
+    return f"write a {home.endings[0]} file or choose another --dtype"
+
+
+def _check_quality(path: Path, known: Format, options: WriteOptions) -> None:
+    if options.quality is None:
+        return
+    if not known.quality:
+        raise OutputError(f"{path}: --quality is for JPEG and WebP, not for {known.name}")
+    if not 1 <= options.quality <= 100:
+        raise OutputError(f"--quality is {options.quality}; it goes from 1 to 100")
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: no such folder; create it first")
+    try:
+        with NewFile(folder / "probe"):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to: {error.strerror}") from error
+
+
+def _losses(known: Format, image: Image) -> tuple[str, ...]:
+    """Name the metadata that another format does not take."""
+    if known.name == image.format:
+        return ()
+    metadata = image.metadata
+    taken = known.shared & metadata.shared.keys()
+    lost = [name for name in metadata.names if name not in taken]
+    return (f"a {known.name} file does not keep: {', '.join(lost)}",) if lost else ()
+
+
+def write_image(
+    path: Path,
+    image: Image,
+    options: WriteOptions | None = None,
+    *,
+    on_ready: Callable[[], object] | None = None,
+) -> None:
+    """Write an image; it appears under its name complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its ending decides the format, which must fit, see `check_output`.
+    image : Image
+        What is written, with as much of its metadata as the format takes.
+    options : WriteOptions, optional
+        How it is written.
+    on_ready : callable, optional
+        Called when all is on the disk but the name, to note it down first.
+
+    Raises
+    ------
+    WriteError
+        If writing fails, for example on a full disk.
+    """
+    try:
+        with NewFile(path) as file:
+            FORMATS[path.suffix.lower()].write(file.stream, image, options or WriteOptions())
+            file.flush()
+            if on_ready is not None:
+                on_ready()
+            file.put()
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
