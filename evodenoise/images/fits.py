@@ -67,7 +67,9 @@ def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     if image.format == "FITS" and image.metadata.native is not None:
         content, place = image.metadata.native
         with fits.open(io.BytesIO(content), memmap=False) as units:
-            units[place].data = array
+            # Only the data, once read, take the factors of scaled integers out of the header.
+            if units[place].data is not None:
+                units[place].data = array
             units.writeto(buffer, output_verify="fix+ignore")
     else:
         fits.PrimaryHDU(array).writeto(buffer)

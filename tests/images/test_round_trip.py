@@ -1,0 +1,148 @@
+"""Every kind of file comes back as it was when denoising is replaced by the identity."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from astropy.io import fits
+from kinds import JPEGS, OTHERWISE, SAME, values, write
+from PIL import Image as PillowImage
+from scenes import psnr
+
+from evodenoise import pipeline
+from evodenoise.cli import main
+from evodenoise.config import DenoiseConfig
+
+# They say where in the file the values are.
+PLACES = (273, 279, 324, 325)
+# Widths of integers, and what is 1 unless told otherwise, are up to the writer.
+WIDTHS = (256, 257, 278)
+DEFAULTS = {277: 1, 284: 1, 296: 1}
+
+
+@pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let images pass as they are: the result of a constant one, with other pixels."""
+    unchanged = pipeline.denoise(np.zeros((8, 8)), DenoiseConfig(device="cpu"))
+
+    def denoise(image: np.ndarray, *_: Any, **__: Any) -> pipeline.DenoiseResult:
+        return replace(unchanged, image=image.copy())
+
+    monkeypatch.setattr(pipeline, "denoise", denoise)
+
+
+def run(command: str) -> int:
+    return main(shlex.split(command))
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    """Read the values with a library of the tests' own."""
+    match path.suffix:
+        case ".npy":
+            return np.load(path)
+        case ".tif":
+            return tifffile.imread(path)
+        case ".fits":
+            return fits.getdata(path, 0)
+        case _:
+            return np.asarray(PillowImage.open(path))
+
+
+def metadata_of(path: Path) -> Any:
+    """Read all that stands beside the values."""
+    match path.suffix:
+        case ".npy":
+            return path.read_bytes()[:128]
+        case ".tif":
+            with tifffile.TiffFile(path) as file:
+                pages = [{tag.code: _plain(tag) for tag in page.tags} for page in file.pages]
+                for tags in pages:
+                    for code in PLACES:
+                        tags.pop(code, None)
+                    for code, value in DEFAULTS.items():
+                        tags.setdefault(code, (None, 1, value))
+                kinds = [(series.kind, series.axes, series.shape) for series in file.series]
+                return pages, kinds, file.imagej_metadata, file.byteorder, file.is_bigtiff
+        case ".fits":
+            with fits.open(path) as units:
+                return [repr(unit.header) for unit in units] + [unit.data for unit in units[1:]]
+        case _:
+            with PillowImage.open(path) as picture:
+                picture.load()
+                found = {**picture.info, "mode": picture.mode, "exif tags": dict(picture.getexif())}
+                found["exposure"] = dict(picture.getexif().get_ifd(0x8769))
+                found.pop("interlace", None)  # of the pixels' order in the file
+                return {**found, "text": getattr(picture, "text", None)}
+
+
+def _plain(tag: tifffile.TiffTag) -> tuple[Any, ...]:
+    value = tag.value.tolist() if isinstance(tag.value, np.ndarray) else tag.value
+    loose = tag.code in WIDTHS or tag.code in DEFAULTS
+    return (None if loose else int(tag.dtype), tag.count, value)
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    source = write(name, SAME[name], tmp_path)
+    target = tmp_path / f"out{source.suffix}"
+    assert run(f"{source} -o {target} --device cpu") == 0
+    before, after = pixels_of(source), pixels_of(target)
+    assert (after.dtype, after.shape) == (before.dtype, before.shape)
+    np.testing.assert_array_equal(after, before)
+    np.testing.assert_equal(metadata_of(target), metadata_of(source))
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_comes_back_otherwise_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    make, reason = OTHERWISE[name]
+    source = write(name, make, tmp_path)
+    target = tmp_path / f"out{source.suffix}"
+    assert run(f"{source} -o {target} --device cpu") == 0
+    assert reason in capsys.readouterr().err
+    if source.suffix == ".fits":
+        np.testing.assert_array_equal(fits.getdata(target), fits.getdata(source))
+    elif "16" in str(tifffile.imread(target).dtype if source.suffix == ".tif" else ""):
+        pytest.fail("deeper than the source")
+    elif "JPEG" in name:
+        np.testing.assert_array_equal(tifffile.imread(target), tifffile.imread(source))
+    else:
+        colours = [np.asarray(PillowImage.open(path).convert("RGBA")) for path in (source, target)]
+        if "colour" not in name:  # of 16 bits, which Pillow cannot show
+            np.testing.assert_array_equal(*colours)
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("name", JPEGS)
+def test_jpeg_keeps_its_metadata(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source = write(name, JPEGS[name], tmp_path)
+    target = tmp_path / "out.jpg"
+    assert run(f"{source} -o {target} --device cpu") == 0
+    assert "correlated" in capsys.readouterr().err
+    assert psnr(pixels_of(source), pixels_of(target)) > 35
+    before, after = metadata_of(source), metadata_of(target)
+    for found in (before, after):
+        found.pop("progressive", None)
+        found.pop("progression", None)
+    assert after == before
+
+
+@pytest.mark.usefixtures("identity")
+def test_quality(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", values("uint8", 64, 64, 3))
+    for options in ("", "--quality 95", "--quality 50"):
+        assert run(f"{tmp_path}/in.npy -o '{tmp_path}/out{options}.jpg' {options}") == 0
+        assert run(f"{tmp_path}/in.npy -o '{tmp_path}/out{options}.webp' {options}") == 0
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes["out.jpg"] == sizes["out--quality 95.jpg"] > sizes["out--quality 50.jpg"]
+    assert sizes["out.webp"] > sizes["out--quality 95.webp"] > sizes["out--quality 50.webp"]
