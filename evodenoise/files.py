@@ -26,7 +26,7 @@ class NewFile:
     Attributes
     ----------
     stream : IO[bytes]
-        To be written to, once entered.
+        To be written to, and read, once entered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class NewFile:
 
     def __enter__(self) -> "NewFile":
         _sweep(self.path.parent, self._start)
-        self.stream: IO[bytes] = self._partial.open("xb")
+        self.stream: IO[bytes] = self._partial.open("x+b")
         _lock(self.stream)
         return self
 

@@ -15,6 +15,7 @@ from astropy.io import fits
 from PIL import Image as PillowImage
 from PIL import ImageCms
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 Make = Callable[[Path], object]
 SIZE = (16, 18)
@@ -92,6 +93,19 @@ def _pages(path: Path) -> None:
                 resolution=(page + 1, 7),
                 extratags=[(65000, 4, 1, page, True), (65001, 5, 1, (page, 3), True)],
             )
+
+
+def _exif_tiff(pixels: np.ndarray) -> Make:
+    """Write a TIFF with directories of EXIF and GPS."""
+
+    def write(path: Path) -> None:
+        directory = ImageFileDirectory_v2()
+        directory[274] = 6
+        directory[34665] = {33434: IFDRational(1, 60), 42036: "A lens", 37500: b"\0secret\1"}
+        directory[34853] = {1: "N", 2: (IFDRational(50), IFDRational(5, 2), IFDRational(0))}
+        PillowImage.fromarray(pixels).save(path, tiffinfo=directory)
+
+    return write
 
 
 def _npy(pixels: np.ndarray) -> Make:
@@ -182,6 +196,8 @@ SAME: Mapping[str, Make] = {
     "tif of Pillow": pillow(
         values("uint8", *COLOUR), dpi=(300, 150), compression="tiff_lzw", icc_profile=PROFILE
     ),
+    "tif EXIF": _exif_tiff(values("uint8", *COLOUR)),
+    "tif EXIF big-endian": _exif_tiff(values("uint16").astype(">u2")),
     "tif stack": tiff(values("uint8", 3, *SIZE)),
     "tif stack of colours": tiff(values("uint16", 3, *COLOUR)),
     "tif stack with axes": tiff(values("uint8", 2, 3, *SIZE), metadata={"axes": "TZYX"}),

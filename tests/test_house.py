@@ -28,8 +28,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images.npy": {"images.format", "images.image", "images.axes", "errors"},
     "images.fits": {"images.format", "images.image", "images.axes", "errors"},
     "images.tiff_tags": set(),
+    "images.tiff_exif": {"images.tiff_tags"},
     "images.tiff": {
-        *("images.tiff_tags", "images.format", "images.image", "images.axes", "errors"),
+        *(
+            "images.tiff_exif",
+            "images.tiff_tags",
+            "images.format",
+            "images.image",
+            "images.axes",
+            "errors",
+        ),
     },
     "images.formats": {
         *("images.png", "images.jpeg", "images.webp", "images.bmp", "images.npy"),
@@ -105,8 +113,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 CLI = {module for module in MAY_IMPORT if module.split(".")[0] == "cli"}
 ROOMS: dict[str, set[str]] = {
     "skimage": {"metrics", "noise"},
-    "PIL": {"images.pillow", "images.png", "images.jpeg", "images.webp"},
-    "tifffile": {"images.tiff", "images.tiff_tags"},
+    "PIL": {"images.pillow", "images.png", "images.jpeg", "images.webp", "images.tiff_exif"},
+    "tifffile": {"images.tiff", "images.tiff_exif", "images.tiff_tags"},
     "imagecodecs": {"images.png", "images.bmp"},
     "png": {"images.png"},
     "astropy": {"images.fits"},

@@ -1,14 +1,15 @@
 """TIFF, by tifffile: pages, planes and axes, and how the values are stored."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import tifffile
 
 from evodenoise.errors import ImageError
-from evodenoise.images import tiff_tags
+from evodenoise.images import tiff_exif, tiff_tags
 from evodenoise.images.axes import Array, Layout
 from evodenoise.images.format import Format, ReadOptions, WriteOptions
 from evodenoise.images.image import ICC_PROFILE, RESOLUTION, XMP, Image, Metadata, from_samples
@@ -50,6 +51,13 @@ class Encoding:
     dtype: str
 
 
+class Native(NamedTuple):
+    """What stands beside the pixels of each page: tags, and directories of EXIF and GPS."""
+
+    tags: Sequence[Sequence[tiff_tags.Tag]]
+    exif: Sequence[tiff_exif.Directories]
+
+
 def _read(stream: IO[bytes], options: ReadOptions) -> Image:
     with tifffile.TiffFile(stream) as file:
         series, warnings = _only_series(file)
@@ -71,7 +79,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
             transparent=transparent,
             metadata=_metadata(file, series),
             encoding=_encoding(file, series, array, layout),
-            warnings=(*warnings, *expanded, *_recoded(page)),
+            warnings=(*warnings, *expanded, *_recoded(file, page)),
         )
 
 
@@ -166,7 +174,7 @@ def _opacity(page: tifffile.TiffPage, layout: Layout) -> tuple[bool, bool]:
     return True, is_opacity
 
 
-def _recoded(page: tifffile.TiffPage) -> list[str]:
+def _recoded(file: tifffile.TiffFile, page: tifffile.TiffPage) -> list[str]:
     """Say what is stored otherwise when it is written."""
     said = []
     compression = tifffile.COMPRESSION(page.compression).name
@@ -174,6 +182,8 @@ def _recoded(page: tifffile.TiffPage) -> list[str]:
         said.append(f"its {compression} compression, which loses details, is replaced by Deflate")
     if page.bitspersample not in (1, 8, 16, 32, 64):
         said.append(f"values of {page.bitspersample} bits come back with {page.dtype}")
+    if file.is_bigtiff and tiff_exif.STAND_INS.keys() & {tag.code for tag in page.tags}:
+        said.append("its EXIF is not kept, for it is a BigTIFF file")
     return said
 
 
@@ -218,7 +228,10 @@ def _metadata(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Metad
     """Collect the tags of every page, and what of them other formats know."""
     pages = _pages(series)
     tags = [tiff_tags.read_tags(file, page) for page in pages]
+    # Offsets of 64 bits are beyond the writer of these directories.
+    exif = [{} if file.is_bigtiff else tiff_exif.read_directories(file, page) for page in pages]
     first = {tag.code: tag.value for tag in tags[0]}
+    native = [(*own, *tiff_exif.stand_ins(beside)) for own, beside in zip(tags, exif, strict=True)]
     shared: dict[str, Any] = {}
     for name, code in ((ICC_PROFILE, tiff_tags.ICC_PROFILE), (XMP, tiff_tags.XMP)):
         if code in first:
@@ -226,7 +239,7 @@ def _metadata(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Metad
     density = tiff_tags.dots_an_inch(pages[0])
     if density is not None:
         shared[RESOLUTION] = density
-    return Metadata(tiff_tags.names(file, pages[0]), shared, tags)
+    return Metadata(tiff_tags.names(file, pages[0]), shared, Native(native, exif))
 
 
 def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
@@ -235,7 +248,8 @@ def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
         _write_foreign(stream, image)
         return
     planes = image.layout.restore(image.samples).reshape(-1, *encoding.page_shape)
-    tags = tiff_tags.retyped(image.metadata.native or [], encoding.dtype, planes.dtype.name)
+    native = image.metadata.native or Native([], [])
+    tags = tiff_tags.retyped(native.tags, encoding.dtype, planes.dtype.name)
     with tifffile.TiffWriter(
         stream,
         byteorder=encoding.byteorder,
@@ -253,6 +267,8 @@ def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
                 **encoding.page,
                 **tiff_tags.settings(tags[place] if tags else ()),
             )
+    in_order = [native.exif[place] for place in encoding.order if native.exif]
+    tiff_exif.append_directories(stream, in_order, encoding.byteorder)
 
 
 def _write_foreign(stream: IO[bytes], image: Image) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import tifffile
 
-KIND, DESCRIPTION, RESOLUTION_TAGS, ICC_PROFILE, XMP = (
+KIND, DESCRIPTION, RESOLUTION_TAGS, ICC_PROFILE, XMP, EXIF, GPS = (
     *(254, 270, (282, 283, 296)),
     *(34675, 700),
+    *(34665, 34853),
 )
 
 # Described anew by the writer, for they say how and where the values are stored.
@@ -162,10 +163,10 @@ def names(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[str, ...]:
     """
     kinds = {"OME-XML": file.is_ome, "ImageJ metadata": file.is_imagej}
     found = [name for name, there in kinds.items() if there]
-    known = {ICC_PROFILE: "ICC profile", XMP: "XMP"}
+    known = {ICC_PROFILE: "ICC profile", XMP: "XMP", EXIF: "EXIF", GPS: "GPS"}
     if dots_an_inch(page) is not None:
         found.append("resolution")
     for tag in page.tags:
-        if tag.code not in _STRUCTURE and tag.code not in RESOLUTION_TAGS:
+        if (tag.code in known or tag.code not in _STRUCTURE) and tag.code not in RESOLUTION_TAGS:
             found.append(known.get(tag.code, f"tag {tag.name}"))
     return tuple(dict.fromkeys(found))
