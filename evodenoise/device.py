@@ -43,6 +43,25 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def list_devices(name: str) -> tuple[str, ...]:
+    """Find the devices that several images can be computed on at once.
+
+    Parameters
+    ----------
+    name : str
+        As for `resolve_device`.
+
+    Returns
+    -------
+    tuple of str
+        All CUDA GPUs for ``auto`` and ``cuda`` if there are any, else the one that is named.
+    """
+    first = str(resolve_device(name))
+    if name in ("auto", "cuda") and first.startswith("cuda"):
+        return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    return (first,)
+
+
 def describe_device(device: torch.device) -> str:
     """Name a device as its user knows it."""
     if device.type == "cuda":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from evodenoise.config import DenoiseConfig
 from evodenoise.conversion import Conversion, FileSettings
-from evodenoise.errors import ConfigError
+from evodenoise.extras import check_figure, check_residual, write_figure, write_residual
 from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.metrics import Quality, check_reference, measure_pages
 from evodenoise.presets import DEFAULT_PRESET, preset_config
@@ -45,6 +45,11 @@ class RunSettings:
         Whether existing outputs may be replaced.
     files : FileSettings
         How files are read, converted and written.
+    make_folders : bool
+        Whether folders of outputs are made.
+    resume : bool
+        Whether images whose output exists are done, and residuals and figures without their
+        output are leftovers of a killed run.
     """
 
     preset: str = DEFAULT_PRESET
@@ -54,6 +59,8 @@ class RunSettings:
     data_range: float | None = None
     overwrite: bool = False
     files: FileSettings = field(default_factory=FileSettings)
+    make_folders: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,26 @@ class Job:
         Noisy image.
     target : Path
         Where the result goes.
+    inside : Path
+        Path of the source inside of the folder that was searched, or its name alone.
     reference : Path or None
         Clean image to compare with.
+    residual : Path or None
+        Where noisy minus denoised goes.
+    figure : Path or None
+        Where the picture for comparison goes.
     """
 
     source: Path
     target: Path
+    inside: Path
     reference: Path | None = None
+    residual: Path | None = None
+    figure: Path | None = None
+
+    def outputs(self) -> tuple[Path, ...]:
+        """List all files that come of it."""
+        return tuple(path for path in (self.residual, self.figure, self.target) if path)
 
 
 @dataclass(frozen=True)
@@ -115,6 +135,13 @@ class PreparedJob:
         """The noisy image, as in its file."""
         return self.conversion.image
 
+    def describe(self) -> str:
+        """Tell the size of the image, for people."""
+        count, height, width = self.image.pages.shape[:3]
+        pages = f"{count} pages of " if self.image.is_stack else ""
+        channels = f" in {self.image.channels} channels" if self.image.channels > 1 else ""
+        return f"{pages}{width} x {height} pixels{channels}"
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -130,6 +157,11 @@ class JobResult:
         Before and after, if there is a reference.
     wall_seconds, cpu_seconds : float
         Of the whole job so far, reading included; CPU seconds on all threads, without reading.
+    peak_memory : int or None
+        Most bytes that the process has had in memory so far, if the system tells; on a GPU
+        the most that was allocated there for this image.
+    threads : int
+        CPU threads that were used.
     """
 
     prepared: PreparedJob
@@ -138,6 +170,23 @@ class JobResult:
     quality: Quality | None
     wall_seconds: float
     cpu_seconds: float
+    peak_memory: int | None
+    threads: int
+
+    def describe(self) -> str:
+        """Say in a few words what was found."""
+        return f"{self.prepared.describe()}, noise level {self.denoised.noise_std:.4g}"
+
+    def warnings(self) -> tuple[str, ...]:
+        """List what the user should know, noise that does not look white and Gaussian included."""
+        noise = self.denoised.noise_estimate
+        if noise.consistent:
+            return self.prepared.warnings
+        doubt = (
+            f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
+            f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level"
+        )
+        return (*self.prepared.warnings, doubt)
 
 
 def configure(preset: str, image: Array, overrides: Mapping[str, Any]) -> DenoiseConfig:
@@ -195,6 +244,8 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
         check_image(page, name=name)
     config = configure(settings.preset, pages[0], settings.overrides)
     check_image(pages[0], config, name=name)
+    for folder in (path.parent for path in job.outputs() if settings.make_folders):
+        folder.mkdir(parents=True, exist_ok=True)
     losses = check_output(
         job.target,
         conversion.result(image.pixels),
@@ -202,6 +253,11 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
         overwrite=settings.overwrite,
         options=settings.files.writing,
     )
+    replaces = settings.overwrite or settings.resume
+    if job.residual is not None:
+        check_residual(job.residual, image, source=job.source, overwrite=replaces)
+    if job.figure is not None:
+        check_figure(job.figure, source=job.source, overwrite=replaces)
     resolve_device(config.device)
     check_seed(settings.seed)
     truth = _read_truth(job.reference, image, settings)
@@ -211,8 +267,6 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
 def _read_truth(path: Path | None, image: Image, settings: RunSettings) -> Truth | None:
     data_range = settings.data_range
     if path is None:
-        if data_range is not None:
-            raise ConfigError("--data-range says how to measure; it needs --reference")
         return None
     pixels = read_image(path, settings.files.reading).pixels
     return Truth(pixels, check_reference(pixels, image.pixels, data_range, name=str(path)))
@@ -253,8 +307,9 @@ def run(
         If training diverges or the result cannot be written.
     """
     from evodenoise import pipeline, stacks
+    from evodenoise.meter import Meter
 
-    cpu = time.process_time()
+    meter = Meter()
     image, target = prepared.image, prepared.job.target
     noisy, config = prepared.conversion.noisy, _within_the_limit(prepared)
     of_pages = partial(stacks.denoise_pages, on_page=on_page)
@@ -272,9 +327,11 @@ def run(
         noisy_quality=_quality(prepared, image),
         quality=_quality(prepared, written),
         wall_seconds=time.perf_counter() - prepared.started,
-        cpu_seconds=time.process_time() - cpu,
+        cpu_seconds=meter.cpu_seconds(),
+        peak_memory=meter.peak_memory(denoised.device),
+        threads=meter.threads(),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _write_extras(result)
     write_image(
         target,
         written,
@@ -282,6 +339,24 @@ def run(
         on_ready=None if on_ready is None else lambda: on_ready(result),
     )
     return result
+
+
+def _write_extras(result: JobResult) -> None:
+    """Write what goes beside the output, before it: where there is an output, all is there."""
+    prepared, denoised = result.prepared, result.denoised
+    job, image, truth = prepared.job, prepared.image, prepared.truth
+    if job.residual is not None:
+        write_residual(job.residual, image, denoised.image)
+    if job.figure is not None:
+        write_figure(
+            job.figure,
+            image,
+            denoised.image,
+            noise_std=denoised.noise_std,
+            caption=f"{job.source.name}: {result.describe()}",
+            reference=None if truth is None else truth.pixels,
+            qualities=(result.noisy_quality, result.quality),
+        )
 
 
 def _within_the_limit(prepared: PreparedJob) -> DenoiseConfig:

@@ -84,19 +84,52 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "": {"pipeline", "presets", "config"},
     "stacks": {"pipeline", "session", "config", ""},
+    "figure": {"metrics"},
+    "extras": {"figure", "images", "metrics"},
+    "meter": set(),
     "job": {
-        *("conversion", "stacks", ""),
+        *("conversion", "stacks", "", "extras", "meter"),
         *("pipeline", "session", "device", "images", "metrics", "presets", "config", "errors"),
+    },
+    "plan": {"job", "images", "errors"},
+    "report": {"job", "files", "errors", ""},
+    "worker": {"job", "report", "device", "errors"},
+    "pool": {"worker", "job", "images", "errors"},
+    "batch": {
+        *(
+            "pool",
+            "worker",
+            "report",
+            "job",
+            "extras",
+            "figure",
+            "pipeline",
+            "device",
+            "images",
+            "errors",
+        ),
     },
     "benchmark": {"pipeline", "session", "metrics", "config", "errors"},
     "cli.tables": set(),
     "cli.interrupts": {"errors"},
     "cli.progress": {"tvae.training"},
     "cli.options": {"", "presets", "images"},
+    "cli.file_options": {"cli.options", "plan"},
     "cli.presets": {"cli.options", "cli.tables", "presets"},
+    "cli.streams": {"images", "errors"},
+    "cli.output": {"cli.tables", "batch", "plan", "report"},
+    "cli.batch_progress": {"cli.output", "worker", "report", "job"},
+    "cli.one": {
+        *("cli.interrupts", "cli.output", "cli.progress"),
+        *("batch", "pool", "job", "device", "tvae.training", "errors"),
+    },
+    "cli.many": {
+        *("cli.interrupts", "cli.output", "cli.batch_progress"),
+        *("batch", "plan", "report", "job"),
+    },
     "cli.denoise": {
-        *("cli.options", "cli.interrupts", "cli.progress"),
-        *("job", "conversion", "images", "noise", "tvae.training", "device", "presets", "errors"),
+        *("cli.one", "cli.many", "cli.output", "cli.streams", "cli.options", "cli.file_options"),
+        *("batch", "plan", "report", "job", "conversion", "images", "presets", "errors"),
     },
     "cli.benchmark": {
         *("cli.options", "cli.interrupts", "cli.progress", "cli.tables", ""),
@@ -104,7 +137,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("cli.benchmark", "cli.denoise", "cli.presets", "cli.options", "cli.interrupts"),
-        "errors",
+        *("errors", ""),
     },
     "__main__": {"cli"},
 }
@@ -113,22 +146,30 @@ MAY_IMPORT: dict[str, set[str]] = {
 CLI = {module for module in MAY_IMPORT if module.split(".")[0] == "cli"}
 ROOMS: dict[str, set[str]] = {
     "skimage": {"metrics", "noise"},
-    "PIL": {"images.pillow", "images.png", "images.jpeg", "images.webp", "images.tiff_exif"},
+    "PIL": {
+        "images.pillow",
+        "images.png",
+        "images.jpeg",
+        "images.webp",
+        "images.tiff_exif",
+        "figure",
+    },
     "tifffile": {"images.tiff", "images.tiff_exif", "images.tiff_tags"},
     "imagecodecs": {"images.png", "images.bmp"},
     "png": {"images.png"},
     "astropy": {"images.fits"},
     "typer": CLI,
-    "rich": {"cli.progress", "cli.tables"},
+    "rich": {"cli.progress", "cli.batch_progress", "cli.tables"},
     "torch": {
-        *("device", "patches", "groups", "session", "pipeline"),
+        *("device", "meter", "patches", "groups", "session", "pipeline"),
         *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }
 """Who may know a library, inside of functions too."""
 
 WITHOUT_TORCH = [
-    *("errors", "config", "presets", "files", "images", "metrics", "job"),
+    *("errors", "config", "presets", "files", "images", "metrics", "figure", "extras"),
+    *("job", "plan", "report", "worker", "pool", "batch"),
     *CLI - {"cli.progress"},
 ]
 """What answers before torch has been loaded."""

@@ -1,5 +1,6 @@
 """The command line: parse, call, print, exit code."""
 
+import json
 import os
 import sys
 import traceback
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import typer
 
+from evodenoise import __version__
 from evodenoise.cli import options
 from evodenoise.cli.benchmark import benchmark
 from evodenoise.cli.denoise import EPILOG, denoise
@@ -40,12 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = options.make_app(command, epilog=epilog)
         return int(app(given, prog_name=name, standalone_mode=False) or 0)
     except typer.TyperException as error:  # usage
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(error.format_message(), error.exit_code, given)
     except InterruptedRunError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, given)
     except EvodenoiseError as error:
         _print_traceback(given)
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, given)
     except BrokenPipeError:
         # Whoever read our results has left; that is no failure of ours worth a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         _print_traceback(given)
         hint = f"{type(error).__name__}: {error} (add -v for details)"
-        return _fail(hint, RunError.exit_code)
+        return _fail(hint, RunError.exit_code, given)
 
 
 def run() -> None:
@@ -67,7 +69,11 @@ def _print_traceback(arguments: Sequence[str]) -> None:
         traceback.print_exc()
 
 
-def _fail(message: str, code: int) -> int:
-    """Print one line on stderr and hand the exit code on."""
-    typer.echo(f"evodenoise: error: {' '.join(message.split())}", err=True)
+def _fail(message: str, code: int, arguments: Sequence[str]) -> int:
+    """Print one line on stderr, and the JSON document if one is due; hand the exit code on."""
+    line = " ".join(message.split())
+    typer.echo(f"evodenoise: error: {line}", err=True)
+    if "--json" in arguments:
+        empty = {"version": __version__, "files": [], "summary": {}, "error": line}
+        typer.echo(json.dumps(empty, indent=2))
     return code

@@ -1,44 +1,61 @@
-"""`evodenoise FILE`: one image in, one image out."""
+"""`evodenoise FILE...`: images in, images out."""
 
-import os
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import typer
 
-from evodenoise.cli import options
-from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.batch import Ledger
+from evodenoise.cli import file_options, options
+from evodenoise.cli.many import denoise_many
+from evodenoise.cli.one import denoise_one
+from evodenoise.cli.output import Voice, print_plan
+from evodenoise.cli.streams import goes_to_stdout, open_streams
 from evodenoise.conversion import SAME, FileSettings
-from evodenoise.errors import ConfigError, ImageError
-from evodenoise.images import MOST_PIXELS, Image, ReadOptions, WriteOptions
-from evodenoise.job import Job, JobResult, PreparedJob, RunSettings, prepare, run
+from evodenoise.errors import ConfigError
+from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
+from evodenoise.job import RunSettings
+from evodenoise.plan import Naming, Plan, add_extras, make_plan, refuse_existing
 from evodenoise.presets import DEFAULT_PRESET
+from evodenoise.report import check_report
 
-if TYPE_CHECKING:
-    from evodenoise.noise import NoiseEstimate
-    from evodenoise.tvae.training import EpochReport
+EPILOG = """
+[bold]Examples[/bold]
 
-SELF_EVIDENT = ("YX", "YXC", "YXS")
-"""Axes that need no word."""
+evodenoise noisy.png -o clean.png --reference gt.png
 
-EPILOG = (
-    "Other commands: [bold]evodenoise presets[/bold] shows the presets, "
-    "[bold]evodenoise benchmark[/bold] measures PSNR on clean images; each has its own --help."
-)
+evodenoise shots/ -o cleaned/ -r --skip-existing --report cleaned.csv
+
+evodenoise 'raw/*.tif' --suffix _clean --figure figures/ -j 2
+
+[bold]Other commands[/bold], each with its own --help
+
+evodenoise compare measures PSNR and SSIM of files, evodenoise benchmark adds
+noise to clean images and denoises them, evodenoise presets shows the presets.
+"""
 
 
 def denoise(
-    file: options.Input,
-    output: options.Output = None,
-    reference: options.Reference = None,
-    data_range: options.DataRange = None,
-    overwrite: options.Overwrite = False,
+    files: file_options.Inputs,
+    output: file_options.Output = None,
+    suffix: file_options.Suffix = None,
+    ending: file_options.Format = None,
+    overwrite: file_options.Overwrite = False,
+    skip_existing: file_options.SkipExisting = False,
     dtype: options.Dtype = SAME,
     strip: options.Strip = False,
     quality: options.ImageQuality = None,
     axes: options.Axes = None,
     max_pixels: options.MostPixels = MOST_PIXELS,
+    recursive: file_options.Recursive = False,
+    jobs: file_options.Jobs = None,
+    fail_fast: file_options.FailFast = False,
+    dry_run: file_options.DryRun = False,
+    reference: file_options.Reference = None,
+    data_range: file_options.DataRange = None,
+    report: file_options.ReportFile = None,
+    figure: file_options.Figure = None,
+    residual: file_options.Residual = None,
     preset: options.PresetName = DEFAULT_PRESET,
     time_limit: options.TimeLimit = None,
     epochs: options.Epochs = None,
@@ -52,12 +69,13 @@ def denoise(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     version: options.Version = False,  # noqa: ARG001 - handled by its callback
     show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
-    """Denoise one image, learning from that image alone.
+    """Denoise images, each learning from itself alone.
 
     [bold]evodenoise noisy.png -o clean.png[/bold]
     """
@@ -80,6 +98,7 @@ def denoise(
         threads=threads,
         data_range=data_range,
         overwrite=overwrite,
+        resume=skip_existing,
         files=FileSettings(
             reading=ReadOptions(axes=axes, most_pixels=max_pixels),
             writing=WriteOptions(quality=quality),
@@ -87,18 +106,33 @@ def denoise(
             strip=strip,
         ),
     )
-    with Interrupts() as interrupts:
-        job = Job(file, _target(file, output), reference)
-        prepared = prepare(job, settings, started=started)
-        if not quiet:
-            _say_how_it_is_read(prepared)
-        result = _run(prepared, settings, interrupts, quiet=quiet, verbose=verbose)
-    _print_quality(result)
-    if not quiet:
-        _warn_of_noise(result.denoised.noise_estimate)
-        _print_summary(result, time.perf_counter() - started)
-    if interrupts.stop_requested:
-        raise typer.Exit(INTERRUPTED)
+    if data_range is not None and reference is None:
+        raise ConfigError("--data-range says how to measure; it needs --reference")
+    if report is not None:
+        check_report(report, replace_it=overwrite or skip_existing)
+    to_stdout = goes_to_stdout(files, output)
+    if as_json and to_stdout:
+        raise ConfigError("--json and the image both want stdout; name a file with -o")
+    voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json, stdout_is_taken=to_stdout)
+    aside = tuple(path for path in (reference, figure, residual) if path)
+    with open_streams(files, output, ending) as (inputs, target, target_ending):
+        naming = Naming(target, suffix, target_ending, aside)
+        plan = make_plan(inputs, naming, recursive=recursive, reference=reference)
+        plan = add_extras(plan, residual=residual, figure=figure)
+        _check_outputs(plan, settings)
+        code = 0
+        ledger = Ledger(settings, report, resume=skip_existing)
+        if dry_run:
+            print_plan(plan, ledger, voice)
+        elif plan.many:
+            code = denoise_many(
+                plan, settings, ledger, voice, jobs=jobs, fail_fast=fail_fast, figures=figure
+            )
+        else:
+            settings = replace(settings, make_folders=naming.is_folder())
+            code = denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
+    if code:
+        raise typer.Exit(code)
 
 
 def parse_widths(text: str | None) -> tuple[int, ...] | None:
@@ -111,87 +145,8 @@ def parse_widths(text: str | None) -> tuple[int, ...] | None:
         ) from None
 
 
-def _target(file: Path, output: str | None) -> Path:
-    """Work out where the result of `file` goes."""
-    if not file.name or file.is_dir():
-        raise ImageError(f"{file}: is a folder; name an image file")
-    if output is None:
-        return file.with_name(f"{file.stem}_denoised{file.suffix}")
-    path = Path(output)
-    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112 - never raises
-    return path / file.name if is_folder else path
-
-
-def _say_how_it_is_read(prepared: PreparedJob) -> None:
-    """Say on stderr what the axes are taken for, and what the user should know about the files."""
-    image = prepared.image
-    if image.layout.axes not in SELF_EVIDENT:
-        typer.echo(f"axes {image.layout.axes}: {_size(image)}; --axes says otherwise", err=True)
-    for warning in prepared.warnings:
-        typer.echo(f"warning: {prepared.job.source}: {warning}", err=True)
-
-
-def _size(image: Image) -> str:
-    """Tell the size of an image, for people."""
-    count, height, width = image.pages.shape[:3]
-    pages = f"{count} pages of " if image.is_stack else ""
-    channels = f" in {image.channels} channels" if image.channels > 1 else ""
-    return f"{pages}{width} x {height} pixels{channels}"
-
-
-def _run(
-    prepared: PreparedJob,
-    settings: RunSettings,
-    interrupts: Interrupts,
-    *,
-    quiet: bool,
-    verbose: bool,
-) -> JobResult:
-    """Do the job in this process, showing progress on stderr."""
-    from evodenoise.cli.progress import show_progress
-    from evodenoise.device import describe_device, resolve_device, use_threads
-
-    use_threads(settings.threads)
-    if prepared.config.device == "auto" and not quiet:
-        typer.echo(f"device: {describe_device(resolve_device('auto'))}", err=True)
-    with show_progress(quiet=quiet, verbose=verbose) as progress, interrupts.gentle():
-
-        def on_epoch(report: "EpochReport") -> bool:
-            progress.on_epoch(report)
-            return interrupts.stop_requested
-
-        return run(
-            prepared,
-            settings,
-            on_page=progress.on_page,
-            on_epoch=on_epoch,
-            on_reconstruction=progress.on_reconstruction,
-        )
-
-
-def _print_quality(result: JobResult) -> None:
-    """Print PSNR and SSIM before and after, on stdout, if there is a reference."""
-    if result.prepared.truth is None:
-        return
-    typer.echo(f"data range {result.prepared.truth.data_range:g}")
-    for name, quality in (("noisy", result.noisy_quality), ("denoised", result.quality)):
-        if quality is not None:
-            typer.echo(f"{name:<9} PSNR {quality.psnr:6.2f} dB   SSIM {quality.ssim:.4f}")
-
-
-def _warn_of_noise(noise: "NoiseEstimate") -> None:
-    """Say so if the noise does not look white and Gaussian."""
-    if not noise.consistent:
-        typer.echo(
-            f"warning: the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
-            f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level",
-            err=True,
-        )
-
-
-def _print_summary(result: JobResult, seconds: float) -> None:
-    typer.echo(
-        f"{_size(result.prepared.image)}, noise level {result.denoised.noise_std:.4g}, "
-        f"{seconds:.1f} s: {result.prepared.job.target}",
-        err=True,
-    )
+def _check_outputs(plan: Plan, settings: RunSettings) -> None:
+    if settings.overwrite and settings.resume:
+        raise ConfigError("--overwrite and --skip-existing exclude each other; choose one")
+    if plan.many and not settings.overwrite and not settings.resume:
+        refuse_existing(plan.jobs)

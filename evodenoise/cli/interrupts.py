@@ -28,15 +28,21 @@ class Terminated(SystemExit):
 class Interrupts:
     """While entered, SIGTERM ends the run, and Ctrl-C as `gentle` says.
 
+    Parameters
+    ----------
+    farewell : str
+        What is said when Ctrl-C ends the run at once.
+
     Attributes
     ----------
     stop_requested : bool
         Whether Ctrl-C asked for a gentle stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, farewell: str = "interrupted; nothing was written") -> None:
+        self.farewell = farewell
         self.stop_requested = False
-        self._patient = False
+        self._request: str | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -57,26 +63,28 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         if kind is KeyboardInterrupt:
-            raise InterruptedRunError("interrupted; nothing was written") from None
+            raise InterruptedRunError(self.farewell) from None
 
     @contextmanager
-    def gentle(self) -> Iterator[None]:
-        """Within, the first Ctrl-C only sets `stop_requested`; the second one interrupts."""
-        self._patient = True
+    def gentle(self, message: str) -> Iterator[None]:
+        """Within, the first Ctrl-C only sets `stop_requested`; the second one interrupts.
+
+        Parameters
+        ----------
+        message : str
+            What the first one is answered with.
+        """
+        self._request = message
         try:
             yield
         finally:
-            self._patient = False
+            self._request = None
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._patient or self.stop_requested:
+        if self._request is None or self.stop_requested:
             raise KeyboardInterrupt
         self.stop_requested = True
-        typer.echo(
-            "\nstopping: the picture is finished with what has been learned "
-            "(Ctrl-C again: quit, write nothing)",
-            err=True,
-        )
+        typer.echo(f"\n{self._request}", err=True)
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
         raise Terminated(TERMINATED)

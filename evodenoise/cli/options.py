@@ -1,7 +1,6 @@
 """The options of the command line, each declared once."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,8 @@ from evodenoise import __version__
 from evodenoise.images import MOST_PIXELS
 from evodenoise.presets import DEFAULT_PRESET, PRESETS
 
-FILES, MODEL, RUN, OTHER = "Files", "Model", "Run", "Other"
+FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
+MODEL, RUN, OTHER = "Model", "Run", "Other"
 
 
 def option(panel: str, help_text: str, *names: str, default: object = None, **settings: Any) -> Any:
@@ -21,7 +21,7 @@ def option(panel: str, help_text: str, *names: str, default: object = None, **se
     )
 
 
-def _flag(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
+def flag(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
     """Declare an option without a value."""
     return option(panel, help_text, *names, metavar=" ", **settings)
 
@@ -45,44 +45,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Input = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE",
-        help="Noisy image or stack: PNG, JPEG, TIFF, WebP, BMP, FITS or .npy.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    str | None,
-    option(
-        FILES,
-        "Where the result goes; in a folder it keeps the input's name.",
-        "-o",
-        "--output",
-        metavar="FILE",
-        default="<name>_denoised<ext> beside the input",
-    ),
-]
-Reference = Annotated[
-    Path | None,
-    option(
-        FILES,
-        "Clean image; prints PSNR in dB and SSIM, before and after.",
-        metavar="FILE",
-        default="none",
-    ),
-]
-DataRange = Annotated[
-    float | None,
-    option(
-        FILES,
-        "Peak value for PSNR and SSIM, in pixel units.",
-        metavar="VALUE",
-        default="span of the integer type; for floats the reference's max - min",
-    ),
-]
-Overwrite = Annotated[bool, _flag(FILES, "Replace an existing output.", "--overwrite")]
 Dtype = Annotated[
     str,
     option(
@@ -92,7 +54,7 @@ Dtype = Annotated[
         default="same, as in the input",
     ),
 ]
-Strip = Annotated[bool, _flag(FILES, "Drop the metadata.", "--strip")]
+Strip = Annotated[bool, flag(FILES, "Drop the metadata.", "--strip")]
 ImageQuality = Annotated[
     int | None,
     option(
@@ -137,7 +99,7 @@ TimeLimit = Annotated[
     float | None,
     option(
         RUN,
-        "Seconds for the whole run, files included; training is shortened to fit.",
+        "Seconds for each image, files included; training is shortened to fit.",
         metavar="SECONDS",
         default="none",
     ),
@@ -218,23 +180,21 @@ Device = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    option(RUN, "CPU threads.", min=1, metavar="COUNT", default="all cores"),
+    option(RUN, "CPU threads of an image.", min=1, metavar="COUNT", default="all cores"),
 ]
-Quiet = Annotated[bool, _flag(OTHER, "No progress and no summary.", "-q", "--quiet")]
+Quiet = Annotated[bool, flag(OTHER, "No progress and no summary.", "-q", "--quiet")]
 Verbose = Annotated[
     bool,
-    _flag(OTHER, "One line an epoch; the traceback of an error.", "-v", "--verbose"),
+    flag(OTHER, "One line an epoch; the traceback of an error.", "-v", "--verbose"),
 ]
-Json = Annotated[bool, _flag(OTHER, "Print one JSON document on stdout.", "--json")]
+Json = Annotated[bool, flag(OTHER, "Print one JSON document on stdout.", "--json")]
 Version = Annotated[
     bool,
-    _flag(
-        OTHER, "Print the version and exit.", "--version", callback=_print_version, is_eager=True
-    ),
+    flag(OTHER, "Print the version and exit.", "--version", callback=_print_version, is_eager=True),
 ]
 Help = Annotated[
     bool,
-    _flag(OTHER, "Show this help and exit.", "-h", "--help", callback=_print_help, is_eager=True),
+    flag(OTHER, "Show this help and exit.", "-h", "--help", callback=_print_help, is_eager=True),
 ]
 
 Command = Callable[..., None]

@@ -65,6 +65,11 @@ class Image:
     encoding: Any = None
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def plain(cls, pixels: Array, axes: str) -> "Image":
+        """Make an image that is nothing but an array, with a letter for each axis."""
+        return cls(pixels, "", Layout(axes, pixels.shape))
+
     @property
     def is_stack(self) -> bool:
         """Whether the first axis counts pages."""

@@ -1,0 +1,119 @@
+"""What the user sees of a batch on stderr: bars on a terminal, else a line for each image."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from evodenoise.cli.output import Voice, end_line
+from evodenoise.job import Job
+from evodenoise.report import Row, Status
+from evodenoise.worker import Progress as ImageProgress
+
+NAME_WIDTH = 28
+
+
+class BatchProgress:
+    """Show the course of a batch.
+
+    Parameters
+    ----------
+    bars : Progress
+        Started by the caller.
+    total : int
+        How many images there are.
+    voice : Voice
+        How much to say.
+    """
+
+    def __init__(self, bars: Progress, total: int, voice: Voice) -> None:
+        self.bars, self.total, self.voice = bars, total, voice
+        self.ended = self.failed = 0
+        self.warned: list[tuple[str, str]] = []
+        self.current: dict[Job, TaskID] = {}
+        self.whole = bars.add_task(self._counts(), total=total)
+
+    def begins(self, job: Job) -> None:
+        """See an image begun: a bar of its own."""
+        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0)
+
+    def gets_on(self, job: Job, progress: ImageProgress) -> None:
+        """See how it gets on."""
+        name = f"{_short(job.source.name)} {progress.phase}"
+        self.bars.update(self.current[job], completed=progress.share, description=name)
+
+    def ends(self, job: Job, row: Row, warnings: Sequence[str]) -> None:
+        """See what became of it: a line, and a step of the whole bar."""
+        if job in self.current:
+            self.bars.remove_task(self.current.pop(job))
+        self.ended += 1
+        self.failed += row["status"] == Status.FAILED
+        self.warned += [(str(job.source), warning) for warning in warnings]
+        self.bars.update(self.whole, completed=self.ended, description=self._counts())
+        if self._is_told(row):
+            line = f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(row)}"
+            self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
+
+    def warnings(self) -> Iterator[str]:
+        """Sum up what images were warned about: each kind of warning once, with an example."""
+        kinds: dict[str, list[tuple[str, str]]] = {}
+        for name, warning in self.warned:
+            kinds.setdefault(warning.split("(")[0].split(":")[0], []).append((name, warning))
+        for found in kinds.values():
+            name, warning = found[0]
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            yield f"warning: {name}{more}: {warning}"
+
+    def _is_told(self, row: Row) -> bool:
+        """Tell of failures always, of others where no bar moves, of skipped ones on request."""
+        if row["status"] == Status.FAILED:
+            return True
+        wanted = not self.voice.quiet and (self.voice.verbose or self.bars.disable)
+        return wanted and (self.voice.verbose or row["status"] != Status.SKIPPED)
+
+    def _counts(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.ended}/{self.total} images{failed}"
+
+
+@contextmanager
+def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
+    """Show the course of a batch on stderr.
+
+    Parameters
+    ----------
+    total : int
+        How many images there are.
+    voice : Voice
+        How much to say.
+
+    Yields
+    ------
+    BatchProgress
+        To be told what happens.
+    """
+    console = Console(stderr=True)
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=voice.quiet or not console.is_terminal,
+    )
+    with bars:
+        yield BatchProgress(bars, total, voice)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."

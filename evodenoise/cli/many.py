@@ -1,0 +1,97 @@
+"""Many images, denoised by processes of their own."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from evodenoise.batch import (
+    Ledger,
+    check_settings,
+    draw_contact_sheets,
+    find_resources,
+    run_batch,
+)
+from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.cli.output import Voice, print_rows
+from evodenoise.job import RunSettings
+from evodenoise.plan import Plan
+from evodenoise.report import Status
+
+STOPPING = (
+    "stopping: the images that have been begun are finished "
+    "(Ctrl-C again: quit now; --skip-existing goes on later)"
+)
+LEFT = "interrupted; whole files are in place, --skip-existing goes on"
+
+
+def denoise_many(
+    plan: Plan,
+    settings: RunSettings,
+    ledger: Ledger,
+    voice: Voice,
+    *,
+    jobs: int | None,
+    fail_fast: bool,
+    figures: Path | None,
+) -> int:
+    """Denoise many images and print what came of them.
+
+    Parameters
+    ----------
+    plan : Plan
+        Which.
+    settings : RunSettings
+        How.
+    ledger : Ledger
+        Gets a row for each.
+    voice : Voice
+        What to print.
+    jobs : int or None
+        Images at once.
+    fail_fast : bool
+        Whether nothing is begun after a failure.
+    figures : Path or None
+        The folder for contact sheets.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    from evodenoise.cli.batch_progress import show_batch
+
+    started = time.perf_counter()
+    check_settings(settings)
+    unpaired = sum(job.reference is None for job in plan.jobs)
+    if 0 < unpaired < len(plan.jobs):
+        voice.say(f"warning: {unpaired} of {len(plan.jobs)} images have no reference")
+    with (
+        Interrupts(LEFT) as interrupts,
+        show_batch(len(plan.jobs), voice) as audience,
+        interrupts.gentle(STOPPING),
+    ):
+        run_batch(
+            plan.jobs,
+            settings,
+            ledger,
+            audience,
+            find_resources(settings, jobs),
+            fail_fast=fail_fast,
+            stop_requested=lambda: interrupts.stop_requested,
+        )
+    if figures is not None:
+        draw_contact_sheets(figures, ledger)
+    print_rows(ledger, voice, passed_over=plan.passed_over)
+    for line in audience.warnings():
+        voice.say(line)
+    voice.say(_summary(ledger, plan, time.perf_counter() - started))
+    return INTERRUPTED if interrupts.stop_requested else ledger.exit_code()
+
+
+def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:
+    counts = Counter(row["status"] for row in ledger.rows.values())
+    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
+    if plan.passed_over:
+        parts.append(f"{plan.passed_over} files passed over")
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{', '.join(parts)}; {f'{minutes} min ' if minutes else ''}{rest} s"

@@ -1,0 +1,140 @@
+"""One image, denoised in this process."""
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from evodenoise.batch import Ledger, note_result
+from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.cli.output import Voice, end_line, print_rows
+from evodenoise.errors import EvodenoiseError
+from evodenoise.job import Job, JobResult, PreparedJob, RunSettings, prepare, run
+
+if TYPE_CHECKING:
+    from evodenoise.tvae.training import EpochReport
+
+SELF_EVIDENT = ("YX", "YXC", "YXS")
+"""Axes that need no word."""
+
+STOPPING = (
+    "stopping: the picture is finished with what has been learned "
+    "(Ctrl-C again: quit, write nothing)"
+)
+
+
+def denoise_one(
+    job: Job, settings: RunSettings, ledger: Ledger, voice: Voice, *, started: float
+) -> int:
+    """Denoise one image and print what came of it.
+
+    Parameters
+    ----------
+    job : Job
+        Its files.
+    settings : RunSettings
+        How.
+    ledger : Ledger
+        Gets its row.
+    voice : Voice
+        What to print.
+    started : float
+        When the command began, by `time.perf_counter`.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    EvodenoiseError
+        If it fails, unless the JSON document tells.
+    """
+    if settings.resume and job.target.exists():
+        ledger.start()
+        voice.say(end_line(ledger.skipped(job)))
+        print_rows(ledger, voice)
+        return 0
+    try:
+        with Interrupts() as interrupts:
+            prepared = prepare(job, settings, started=started)
+            _say_how_it_is_read(prepared, voice)
+            ledger.start()
+            result = _run(prepared, settings, ledger, interrupts, voice)
+    except EvodenoiseError as error:
+        return _fail(job, error, ledger, voice)
+    if voice.as_json:
+        print_rows(ledger, voice)
+    else:
+        _print_quality(result, voice)
+    for warning in result.warnings()[len(prepared.warnings) :]:
+        voice.say(f"warning: {warning}")
+    seconds = time.perf_counter() - started
+    voice.say(f"{result.describe()}, {seconds:.1f} s: {job.target}")
+    return INTERRUPTED if interrupts.stop_requested else 0
+
+
+def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int:
+    ledger.failed(job, " ".join(str(error).split()))
+    if not voice.as_json:
+        raise error
+    print_rows(ledger, voice)
+    typer.echo(f"evodenoise: error: {error}", err=True)
+    return error.exit_code
+
+
+def _say_how_it_is_read(prepared: PreparedJob, voice: Voice) -> None:
+    """Say what the axes are taken for, and what the user should know about the files."""
+    axes = prepared.image.layout.axes
+    if axes not in SELF_EVIDENT:
+        voice.say(f"axes {axes}: {prepared.describe()}; --axes says otherwise")
+    for warning in prepared.warnings:
+        voice.say(f"warning: {prepared.job.source}: {warning}")
+
+
+def _run(
+    prepared: PreparedJob,
+    settings: RunSettings,
+    ledger: Ledger,
+    interrupts: Interrupts,
+    voice: Voice,
+) -> JobResult:
+    """Do the job, showing progress on stderr."""
+    from evodenoise.cli.progress import show_progress
+    from evodenoise.device import describe_device, resolve_device, use_threads
+    from evodenoise.pool import available_cores, choose_threads
+
+    height, width = prepared.image.pages.shape[1:3]
+    use_threads(
+        choose_threads(height * width, available_cores(), jobs=None, threads=settings.threads)
+    )
+    if prepared.config.device == "auto":
+        voice.say(f"device: {describe_device(resolve_device('auto'))}")
+    with (
+        show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress,
+        interrupts.gentle(STOPPING),
+    ):
+
+        def on_epoch(report: "EpochReport") -> bool:
+            progress.on_epoch(report)
+            return interrupts.stop_requested
+
+        return run(
+            prepared,
+            settings,
+            on_page=progress.on_page,
+            on_epoch=on_epoch,
+            on_reconstruction=progress.on_reconstruction,
+            on_ready=lambda result: note_result(ledger, result),
+        )
+
+
+def _print_quality(result: JobResult, voice: Voice) -> None:
+    """Print PSNR and SSIM before and after, if there is a reference."""
+    if result.prepared.truth is None:
+        return
+    voice.result(f"data range {result.prepared.truth.data_range:g}")
+    for name, quality in (("noisy", result.noisy_quality), ("denoised", result.quality)):
+        if quality is not None:
+            voice.result(f"{name:<9} PSNR {quality.psnr:6.2f} dB   SSIM {quality.ssim:.4f}")
