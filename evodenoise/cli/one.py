@@ -71,7 +71,8 @@ def denoise_one(
     for warning in result.warnings()[len(prepared.warnings) :]:
         voice.say(f"warning: {warning}")
     seconds = time.perf_counter() - started
-    voice.say(f"{result.describe()}, {seconds:.1f} s: {job.target}")
+    target = "stdout" if voice.stdout_is_taken else job.target
+    voice.say(f"{result.describe()}, {seconds:.1f} s: {target}")
     return INTERRUPTED if interrupts.stop_requested else 0
 
 
