@@ -15,7 +15,7 @@ from evodenoise.figure import Cell, make_cell
 from evodenoise.images import read_image
 from evodenoise.job import Job, JobResult, RunSettings, configure
 from evodenoise.pool import Pool, Resources, Watch, available_cores
-from evodenoise.report import COLUMNS, Report, Row, Status, bare_row, result_row
+from evodenoise.report import COLUMNS, Report, Row, Status, bare_row, result_row, summarise
 from evodenoise.worker import Progress, Ready
 
 NOMINAL_SHAPE = (256, 256)
@@ -43,7 +43,7 @@ class Ledger:
     ) -> None:
         self.settings = settings
         self.rows: dict[Job, Row] = {}
-        self.report = Report(report, COLUMNS, _output) if report else None
+        self.report = Report(report, COLUMNS, _output, summarise) if report else None
         if self.report and resume:
             self.report.resume(_is_there)
 

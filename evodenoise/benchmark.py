@@ -22,8 +22,8 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One measurement.
+class Case:
+    """What is measured in one cell of a table.
 
     Attributes
     ----------
@@ -33,6 +33,24 @@ class Cell:
         Standard deviation of the added noise, in pixel units.
     preset : str
         Name of the preset.
+    seed : int
+        Of the noise and of the denoiser.
+    """
+
+    image: str
+    sigma: float
+    preset: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement.
+
+    Attributes
+    ----------
+    case : Case
+        Of what.
     psnr, ssim : float
         Of the result; dB and at most 1.
     psnr_noisy, ssim_noisy : float
@@ -43,9 +61,7 @@ class Cell:
         Of denoising, on all threads and on the clock.
     """
 
-    image: str
-    sigma: float
-    preset: str
+    case: Case
     psnr: float
     ssim: float
     psnr_noisy: float
@@ -54,9 +70,10 @@ class Cell:
     cpu_seconds: float
     wall_seconds: float
 
-    def as_dict(self) -> dict[str, str | float]:
-        """Return the fields by name."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, in one level."""
+        fields = asdict(self)
+        return {**fields.pop("case"), **fields}
 
 
 def check_clean(clean: Array, *, name: str) -> None:
@@ -95,11 +112,8 @@ def add_noise(clean: Array, sigma: float, *, seed: int) -> Array:
 def measure_cell(
     clean: Array,
     config: DenoiseConfig,
+    case: Case,
     *,
-    name: str,
-    sigma: float,
-    preset: str,
-    seed: int,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
 ) -> Cell:
@@ -111,12 +125,8 @@ def measure_cell(
         Clean image.
     config : DenoiseConfig
         Settings.
-    name, preset : str
-        For the record.
-    sigma : float
-        Standard deviation of the noise, in pixel units.
-    seed : int
-        Of the noise and of the denoiser.
+    case : Case
+        Which noise, which seed, and for the record the names.
     on_epoch, on_reconstruction : callable, optional
         As in `evodenoise.denoise`.
 
@@ -125,20 +135,18 @@ def measure_cell(
     Cell
         The measurement.
     """
-    check_clean(clean, name=name)
-    noisy = add_noise(clean, sigma, seed=seed)
+    check_clean(clean, name=case.image)
+    noisy = add_noise(clean, case.sigma, seed=case.seed)
     wall, cpu = time.perf_counter(), time.process_time()
     result = denoise(
-        noisy, config, rng=seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
+        noisy, config, rng=case.seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
     )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = float(np.iinfo(clean.dtype).max)
     after = measure(clean, result.image.clip(0, peak), data_range=peak)
     before = measure(clean, noisy, data_range=peak)
     return Cell(
-        image=name,
-        sigma=sigma,
-        preset=preset,
+        case=case,
         psnr=after.psnr,
         ssim=after.ssim,
         psnr_noisy=before.psnr,

@@ -1,4 +1,4 @@
-"""PSNR and SSIM against a reference, as scikit-image computes them."""
+"""PSNR, SSIM and RMSE against a reference, as scikit-image computes them."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ class Quality:
         Peak signal-to-noise ratio in dB; infinite for identical images.
     ssim : float
         Mean structural similarity, at most 1.
+    rmse : float
+        Root of the mean squared error, in pixel units.
     """
 
     psnr: float
     ssim: float
+    rmse: float
 
 
 def check_reference(
@@ -93,9 +96,13 @@ def measure(reference: Array, image: Array, *, data_range: float) -> Quality:
     Returns
     -------
     Quality
-        PSNR and SSIM.
+        PSNR, SSIM and RMSE.
     """
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+    from skimage.metrics import (
+        mean_squared_error,
+        peak_signal_noise_ratio,
+        structural_similarity,
+    )
 
     first, second = reference.astype(np.float64), image.astype(np.float64)
     # scikit-image's default window is 7 pixels; smaller images get the largest odd one that fits.
@@ -111,7 +118,7 @@ def measure(reference: Array, image: Array, *, data_range: float) -> Quality:
         data_range=data_range,
         channel_axis=2 if image.ndim == 3 else None,
     )
-    return Quality(float(psnr), float(ssim))
+    return Quality(float(psnr), float(ssim), float(mean_squared_error(first, second) ** 0.5))
 
 
 def measure_pages(reference: Array, image: Array, *, data_range: float) -> Quality:
@@ -127,7 +134,7 @@ def measure_pages(reference: Array, image: Array, *, data_range: float) -> Quali
     Returns
     -------
     Quality
-        PSNR over all values, and the mean SSIM of the pages.
+        PSNR and RMSE over all values, and the mean SSIM of the pages.
     """
     pages = [
         measure(clean, page, data_range=data_range)
@@ -136,4 +143,5 @@ def measure_pages(reference: Array, image: Array, *, data_range: float) -> Quali
     # Mean squared errors may be averaged, decibels may not.
     error = np.mean([10 ** (-page.psnr / 10) for page in pages])
     psnr = -10 * np.log10(error) if error else np.inf
-    return Quality(float(psnr), float(np.mean([page.ssim for page in pages])))
+    rmse = np.sqrt(np.mean([page.rmse**2 for page in pages]))
+    return Quality(float(psnr), float(np.mean([page.ssim for page in pages])), float(rmse))

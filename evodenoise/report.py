@@ -181,10 +181,18 @@ class Report:
         The names of a row.
     key : callable
         Tells from a row what it is about; a second row about the same replaces the first.
+    summary : callable
+        Sums up rows for the JSON document.
     """
 
-    def __init__(self, path: Path, columns: Mapping[str, type], key: Callable[[Row], Any]) -> None:
-        self.path, self.columns, self.key = path, columns, key
+    def __init__(
+        self,
+        path: Path,
+        columns: Mapping[str, type],
+        key: Callable[[Row], Any],
+        summary: Callable[[Sequence[Row]], Mapping[str, Any]],
+    ) -> None:
+        self.path, self.columns, self.key, self.summary = path, columns, key, summary
         self.rows: dict[Any, Row] = {}
 
     def resume(self, keep: Callable[[Row], bool]) -> None:
@@ -222,6 +230,8 @@ class Report:
         WriteError
             If it could not be written.
         """
+        if self.rows.get(self.key(row)) == row:
+            return
         known = self.key(row) in self.rows
         self.rows[self.key(row)] = row
         if known or self.path.suffix == ".json":
@@ -251,7 +261,7 @@ class Report:
     def _rewrite(self) -> None:
         rows = list(self.rows.values())
         if self.path.suffix == ".json":
-            text = json.dumps(document(rows, summarise(rows)), indent=2, allow_nan=False) + "\n"
+            text = json.dumps(document(rows, self.summary(rows)), indent=2, allow_nan=False) + "\n"
         elif self.path.suffix == ".csv":
             text = _csv([self.columns]) + self._lines(rows)
         else:

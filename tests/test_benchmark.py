@@ -8,7 +8,7 @@ from scenes import as_dtype, psnr, wave
 from skimage.metrics import structural_similarity
 
 from evodenoise import benchmark
-from evodenoise.benchmark import add_noise, check_clean, measure_cell
+from evodenoise.benchmark import Case, add_noise, check_clean, measure_cell
 from evodenoise.config import DenoiseConfig
 from evodenoise.errors import ImageError
 from evodenoise.pipeline import denoise
@@ -31,8 +31,8 @@ def test_noise_is_added_as_published(dtype: str, channels: int | None) -> None:
 
 
 def measured(clean: np.ndarray, **settings: Any) -> benchmark.Cell:
-    given = {"name": "wave", "sigma": 25.0, "preset": "mine", "seed": 3, **settings}
-    return measure_cell(clean, QUICK, **given)
+    case = Case(**{"image": "wave", "sigma": 25.0, "preset": "mine", "seed": 3, **settings})
+    return measure_cell(clean, QUICK, case)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -53,7 +53,7 @@ def test_a_cell_is_what_one_gets_by_hand(dtype: str) -> None:
         structural_similarity(clean.astype(float), noisy.astype(float), data_range=peak)
     )
     assert cell.noise_std == result.noise_std
-    assert (cell.image, cell.preset, cell.sigma) == ("wave", "mine", sigma)
+    assert cell.case == Case("wave", sigma, "mine", 3)
     assert cell.wall_seconds > 0
     assert cell.cpu_seconds > 0
 
@@ -98,6 +98,6 @@ def test_a_cell_as_a_row() -> None:
     row = cell.as_dict()
     assert row["psnr"] == cell.psnr
     assert set(row) == {
-        *("image", "sigma", "preset", "psnr", "ssim", "psnr_noisy", "ssim_noisy"),
+        *("image", "sigma", "preset", "seed", "psnr", "ssim", "psnr_noisy", "ssim_noisy"),
         *("noise_std", "cpu_seconds", "wall_seconds"),
     }

@@ -11,12 +11,18 @@ import typer
 from evodenoise import __version__
 from evodenoise.cli import options
 from evodenoise.cli.benchmark import benchmark
+from evodenoise.cli.compare import compare
+from evodenoise.cli.completion import INSTRUCTION, take_command
 from evodenoise.cli.denoise import EPILOG, denoise
 from evodenoise.cli.interrupts import InterruptedRunError
 from evodenoise.cli.presets import presets
 from evodenoise.errors import EvodenoiseError, RunError
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"benchmark": benchmark, "presets": presets}
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "benchmark": benchmark,
+    "compare": compare,
+    "presets": presets,
+}
 """What a first word may name; any other word is a file to denoise."""
 
 
@@ -38,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] in COMMANDS:
         command, epilog = COMMANDS[given[0]], ""
         name = f"evodenoise {given.pop(0)}"
+    if INSTRUCTION in os.environ:  # the shell asks, in words of its own
+        command = COMMANDS.get(take_command(os.environ) or "", denoise)
     try:
-        app = options.make_app(command, epilog=epilog)
+        app = options.make_app(command, epilog=epilog, completion=command is denoise)
         return int(app(given, prog_name=name, standalone_mode=False) or 0)
     except typer.TyperException as error:  # usage
         return _fail(error.format_message(), error.exit_code, given)

@@ -1,26 +1,41 @@
 """`evodenoise benchmark CLEAN...`: add noise, denoise, print a table."""
 
-import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evodenoise import __version__
-from evodenoise.cli import options
-from evodenoise.cli.interrupts import Interrupts
-from evodenoise.cli.tables import print_table
-from evodenoise.errors import ConfigError
+from evodenoise.benchmark_summary import MEASURED, Group, group_rows
+from evodenoise.cli import file_options, options
+from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
+from evodenoise.cli.output import print_document
+from evodenoise.cli.tables import print_markdown, print_table
+from evodenoise.errors import ConfigError, EvodenoiseError
 from evodenoise.job import configure
 from evodenoise.presets import DEFAULT_PRESET
+from evodenoise.report import Report, Row, check_report, finite_or_none
 
 if TYPE_CHECKING:
-    from evodenoise.benchmark import Cell
+    from evodenoise.benchmark import Case
+    from evodenoise.cli.progress import RunProgress
+    from evodenoise.config import DenoiseConfig
     from evodenoise.images import Array
 
+ALL_FAILED, SOME_FAILED = 1, 3
+LEFT = "interrupted; the table holds what had been finished"
 HEADER = ["image", "preset", "sigma", "noisy dB", "PSNR dB", "SSIM", "noise found", "CPU s", "s"]
+COLUMNS: Mapping[str, type] = {
+    "image": str,
+    "sigma": float,
+    "preset": str,
+    "seed": int,
+    "error": str,
+    **dict.fromkeys(MEASURED, float),
+}
 
 Clean = Annotated[
     list[Path],
@@ -46,17 +61,36 @@ PresetNames = Annotated[
         default=DEFAULT_PRESET,
     ),
 ]
+Seeds = Annotated[
+    str,
+    options.option(
+        options.RUN,
+        "Seeds of noise and denoiser, separated by commas; means and standard deviations "
+        "are over them.",
+        "--seeds",
+        "--seed",
+        metavar="NUMBERS",
+        default=0,
+    ),
+]
+Markdown = Annotated[
+    bool, options.flag(options.RESULTS, "Print the table as Markdown.", "--markdown")
+]
 
 
 def benchmark(
     clean: Clean,
     sigma: Sigmas = "25",
     preset: PresetNames = DEFAULT_PRESET,
+    seeds: Seeds = "0",
     time_limit: options.TimeLimit = None,
     epochs: options.Epochs = None,
-    seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    report: file_options.ReportFile = None,
+    overwrite: file_options.Overwrite = False,
+    skip_existing: file_options.SkipExisting = False,
+    markdown: Markdown = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -66,29 +100,40 @@ def benchmark(
     """Measure PSNR and SSIM on clean images: add noise, denoise, compare.
 
     The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is not told its
-    level; results are clipped before they are compared.
+    level; results are clipped before they are compared. Ctrl-C prints what has been measured;
+    with a report, --skip-existing goes on from there.
     """
-    from evodenoise.pipeline import check_seed
+    from evodenoise.cli.progress import show_progress
 
-    sigmas = _parse_sigmas(sigma)
-    check_seed(seed)
+    levels, numbers = _parse_sigmas(sigma), _parse_seeds(seeds)
     overrides = {"time_limit": time_limit, "epochs": epochs, "device": device}
+    book = _open_report(report, overwrite=overwrite, resume=skip_existing)
     images = _read(clean)
-    names = preset.split(",")
-    jobs = [
-        (image, level, each, configure(each, pixels, overrides), pixels)
-        for image, pixels in images.items()
-        for level in sigmas
-        for each in names
-    ]
-    with Interrupts():
-        cells = [
-            _measure(*job, seed=seed, threads=threads, quiet=quiet, verbose=verbose) for job in jobs
-        ]
-    if as_json:
-        typer.echo(json.dumps(_document(cells), indent=2))
-    else:
-        print_table(HEADER, [_row(cell) for cell in cells], numbers=len(HEADER) - 2)
+    tasks = _plan(images, levels, preset.split(","), numbers, overrides)
+    rows: list[Row] = []
+    try:
+        with Interrupts(LEFT):
+            if book:
+                book.start()
+            for case, config in tasks:
+                row = book.rows.get(_key(asdict(case))) if book else None
+                if row is None:
+                    with show_progress(quiet=quiet, verbose=verbose) as progress:
+                        row = _measure(images[case.image], case, config, threads, progress)
+                    _warn_of_failure(row)
+                if book:
+                    book.add(row)
+                rows.append(row)
+    except InterruptedRunError as error:
+        if not rows:
+            raise
+        _print(rows, as_json=as_json, markdown=markdown)
+        typer.echo(f"evodenoise: error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    _print(rows, as_json=as_json, markdown=markdown)
+    failures = sum(row["error"] is not None for row in rows)
+    if failures:
+        raise typer.Exit(ALL_FAILED if failures == len(rows) else SOME_FAILED)
 
 
 def _parse_sigmas(text: str) -> list[float]:
@@ -103,73 +148,145 @@ def _parse_sigmas(text: str) -> list[float]:
     return sigmas
 
 
+def _parse_seeds(text: str) -> list[int]:
+    from evodenoise.pipeline import check_seed
+
+    try:
+        return [check_seed(int(seed)) for seed in text.split(",")]
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError(
+            f"--seeds {text!r} is not a list of whole numbers; write for example 0,1,2"
+        ) from None
+
+
+def _open_report(path: Path | None, *, overwrite: bool, resume: bool) -> Report | None:
+    """Open the report; when it is gone on with, what failed is measured again."""
+    if path is None:
+        return None
+    check_report(path, replace_it=overwrite or resume)
+    report = Report(path, COLUMNS, _key, group_summary)
+    if resume:
+        report.resume(lambda row: row["error"] is None)
+    return report
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("image", "sigma", "preset", "seed"))
+
+
 def _read(files: Sequence[Path]) -> dict[str, "Array"]:
+    """Read the clean images; each goes by its bare name if no other one has it."""
     from evodenoise.benchmark import check_clean
     from evodenoise.images import read_image
     from evodenoise.pipeline import check_image
 
+    stems = Counter(file.stem for file in files)
     images = {}
     for file in files:
         pixels = read_image(file).pixels
         check_image(pixels, name=str(file))
         check_clean(pixels, name=str(file))
-        images[str(file)] = pixels
+        images[file.stem if stems[file.stem] == 1 else str(file)] = pixels
     return images
 
 
+def _plan(
+    images: Mapping[str, "Array"],
+    sigmas: Sequence[float],
+    presets: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Mapping[str, Any],
+) -> list[tuple["Case", "DenoiseConfig"]]:
+    """List what is to be measured, and refuse settings before anything is."""
+    from evodenoise.benchmark import Case
+    from evodenoise.device import resolve_device
+
+    resolve_device(str(overrides["device"]))
+    return [
+        (Case(name, sigma, preset, seed), configure(preset, pixels, overrides))
+        for name, pixels in images.items()
+        for sigma in sigmas
+        for preset in presets
+        for seed in seeds
+    ]
+
+
 def _measure(
-    image: str,
-    sigma: float,
-    preset: str,
-    config: Any,
-    pixels: "Array",
-    *,
-    seed: int,
+    clean: "Array",
+    case: "Case",
+    config: "DenoiseConfig",
     threads: int | None,
-    quiet: bool,
-    verbose: bool,
-) -> "Cell":
+    progress: "RunProgress",
+) -> Row:
+    """Measure a cell; if it fails, the row says why."""
     from evodenoise.benchmark import measure_cell
-    from evodenoise.cli.progress import show_progress
     from evodenoise.device import use_threads
 
     use_threads(threads)
-    with show_progress(quiet=quiet, verbose=verbose) as progress:
-        return measure_cell(
-            pixels,
+    found: dict[str, Any] = {"error": None}
+    try:
+        cell = measure_cell(
+            clean,
             config,
-            name=Path(image).stem,
-            sigma=sigma,
-            preset=preset,
-            seed=seed,
+            case,
             on_epoch=progress.on_epoch,
             on_reconstruction=progress.on_reconstruction,
         )
+        found |= cell.as_dict()
+    except (EvodenoiseError, RuntimeError, MemoryError) as error:
+        found |= {**asdict(case), "error": " ".join(f"{type(error).__name__}: {error}".split())}
+    return {name: finite_or_none(found.get(name)) for name in COLUMNS}
 
 
-def _row(cell: "Cell") -> list[str]:
-    return [
-        cell.image,
-        cell.preset,
-        f"{cell.sigma:g}",
-        f"{cell.psnr_noisy:.2f}",
-        f"{cell.psnr:.2f}",
-        f"{cell.ssim:.4f}",
-        f"{cell.noise_std:.2f}",
-        f"{cell.cpu_seconds:.1f}",
-        f"{cell.wall_seconds:.1f}",
-    ]
+def group_summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Summarise rows for a JSON document."""
+    known = [row["psnr"] for row in rows if row["psnr"] is not None]
+    return {
+        "cells": len(rows),
+        "failed": sum(row["error"] is not None for row in rows),
+        "psnr": sum(known) / len(known) if known else None,
+        "groups": [group.as_dict() for group in group_rows(rows)],
+    }
 
 
-def _document(cells: Sequence["Cell"]) -> dict[str, Any]:
-    rows = [
-        {name: _finite_or_none(value) for name, value in cell.as_dict().items()} for cell in cells
-    ]
-    mean = sum(cell.psnr for cell in cells) / len(cells)
-    summary = {"cells": len(rows), "psnr": _finite_or_none(mean)}
-    return {"version": __version__, "files": rows, "summary": summary}
+def _warn_of_failure(row: Row) -> None:
+    """Tell of a failure at once."""
+    if row["error"] is not None:
+        typer.echo(
+            f"warning: {row['image']}, sigma {row['sigma']:g}, {row['preset']}, "
+            f"seed {row['seed']}: {row['error']}",
+            err=True,
+        )
 
 
-def _finite_or_none(value: str | float) -> str | float | None:
-    """Replace what JSON has no number for."""
-    return value if isinstance(value, str) or math.isfinite(value) else None
+def _print(rows: Sequence[Row], *, as_json: bool, markdown: bool) -> None:
+    if as_json:
+        print_document(rows, group_summary(rows))
+        return
+    lines = [_line(group) for group in group_rows(rows)]
+    if markdown:
+        print_markdown(HEADER, lines, numbers=len(HEADER) - 2)
+    else:
+        print_table(HEADER, lines, numbers=len(HEADER) - 2)
+
+
+def _line(group: Group) -> list[str]:
+    forms = {
+        "psnr_noisy": ".2f",
+        "psnr": ".2f",
+        "ssim": ".4f",
+        "noise_std": ".2f",
+        "cpu_seconds": ".1f",
+        "wall_seconds": ".1f",
+    }
+    values = []
+    for name, form in forms.items():
+        spread = group.spreads.get(name)
+        if spread is None:
+            values.append("failed" if not group.seeds else "inf")
+        else:
+            std = "" if spread.std is None else f" ± {spread.std:{form}}"
+            values.append(f"{spread.mean:{form}}{std}")
+    return [group.image, group.preset, f"{group.sigma:g}", *values]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from evodenoise.cli.completion import complete_path
 from evodenoise.cli.options import FILES, MANY, RESULTS, flag, option
 from evodenoise.plan import DEFAULT_SUFFIX
 
@@ -13,6 +14,7 @@ Inputs = Annotated[
     typer.Argument(
         metavar="FILE",
         help="Noisy images, folders or glob patterns; - is one image from stdin.",
+        autocompletion=complete_path,
         show_default=False,
     ),
 ]

@@ -187,6 +187,7 @@ Verbose = Annotated[
     bool,
     flag(OTHER, "One line an epoch; the traceback of an error.", "-v", "--verbose"),
 ]
+Traceback = Annotated[bool, flag(OTHER, "Show the traceback of an error.", "-v", "--verbose")]
 Json = Annotated[bool, flag(OTHER, "Print one JSON document on stdout.", "--json")]
 Version = Annotated[
     bool,
@@ -200,10 +201,22 @@ Help = Annotated[
 Command = Callable[..., None]
 
 
-def make_app(command: Command, *, epilog: str | None = None) -> typer.Typer:
-    """Wrap one function as a Typer application of its own."""
+def make_app(
+    command: Command, *, epilog: str | None = None, completion: bool = False
+) -> typer.Typer:
+    """Wrap one function as a Typer application of its own.
+
+    Parameters
+    ----------
+    command : callable
+        Its parameters are the options.
+    epilog : str, optional
+        Below the help.
+    completion : bool
+        Whether it has the options that set up completion in a shell.
+    """
     app = typer.Typer(
-        add_completion=False,
+        add_completion=completion,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )

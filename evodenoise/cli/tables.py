@@ -31,3 +31,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def print_markdown(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 0
+) -> None:
+    """Print a table on stdout as Markdown; parameters as for `print_table`."""
+    rules = ["---"] * (len(header) - numbers) + ["--:"] * numbers
+    for line in (header, rules, *rows):
+        print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |")
