@@ -44,10 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] in COMMANDS:
         command, epilog = COMMANDS[given[0]], ""
         name = f"evodenoise {given.pop(0)}"
-    if INSTRUCTION in os.environ:  # the shell asks, in words of its own
+    completing = INSTRUCTION in os.environ
+    if completing:  # the shell asks, in words of its own
         command = COMMANDS.get(take_command(os.environ) or "", denoise)
     try:
-        app = options.make_app(command, epilog=epilog, completion=command is denoise)
+        app = options.make_app(command, epilog=epilog, completion=completing or command is denoise)
         return int(app(given, prog_name=name, standalone_mode=False) or 0)
     except typer.TyperException as error:  # usage
         return _fail(error.format_message(), error.exit_code, given)

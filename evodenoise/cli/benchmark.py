@@ -99,9 +99,9 @@ def benchmark(
 ) -> None:
     """Measure PSNR and SSIM on clean images: add noise, denoise, compare.
 
-    The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is not told its
-    level; results are clipped before they are compared. Ctrl-C prints what has been measured;
-    with a report, --skip-existing goes on from there.
+    The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is
+    not told its level; results are clipped before they are compared. Ctrl-C
+    prints what has been measured; --skip-existing goes on with a report.
     """
     from evodenoise.cli.progress import show_progress
 

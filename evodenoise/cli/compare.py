@@ -39,8 +39,8 @@ def compare(
 ) -> None:
     """Measure PSNR in dB, SSIM and RMSE in pixel units between image files.
 
-    Neither image is normalised, shifted or clipped. All must have one shape and type. A stack is
-    compared page by page; its PSNR follows from the mean of all squared errors.
+    Neither image is normalised, shifted or clipped. All need the same shape and
+    type. The PSNR of a stack follows from the mean squared error of all pages.
     """
     rows = [_compare(reference, each, data_range, ReadOptions(axes=axes)) for each in images]
     if as_json:
