@@ -133,6 +133,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("cli.one", "cli.many", "cli.output", "cli.streams", "cli.options", "cli.file_options"),
         *("batch", "plan", "report", "job", "conversion", "images", "presets", "errors"),
     },
+    "cli.info": {"cli.options", "cli.tables", "images", "noise", "errors", ""},
     "cli.benchmark": {
         *("cli.options", "cli.file_options", "cli.interrupts", "cli.progress", "cli.output"),
         *("cli.tables", "benchmark", "benchmark_summary", "report", "job", "pipeline", "device"),
@@ -143,8 +144,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "images", "metrics", "errors"),
     },
     "cli": {
-        *("cli.benchmark", "cli.compare", "cli.denoise", "cli.presets", "cli.options"),
-        *("cli.completion", "cli.interrupts"),
+        *("cli.benchmark", "cli.compare", "cli.denoise", "cli.info", "cli.presets"),
+        *("cli.completion", "cli.interrupts", "cli.options"),
         *("errors", ""),
     },
     "__main__": {"cli"},

@@ -14,6 +14,7 @@ from evodenoise.cli.benchmark import benchmark
 from evodenoise.cli.compare import compare
 from evodenoise.cli.completion import INSTRUCTION, take_command
 from evodenoise.cli.denoise import EPILOG, denoise
+from evodenoise.cli.info import info
 from evodenoise.cli.interrupts import InterruptedRunError
 from evodenoise.cli.presets import presets
 from evodenoise.errors import EvodenoiseError, RunError
@@ -21,6 +22,7 @@ from evodenoise.errors import EvodenoiseError, RunError
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
+    "info": info,
     "presets": presets,
 }
 """What a first word may name; any other word is a file to denoise."""

@@ -31,7 +31,8 @@ evodenoise 'raw/*.tif' --suffix _clean --figure figures/ -j 2
 [bold]Other commands[/bold], each with its own --help
 
 evodenoise compare measures PSNR and SSIM of files, evodenoise benchmark adds
-noise to clean images and denoises them, evodenoise presets shows the presets.
+noise to clean images and denoises them, evodenoise info shows what is read of
+a file, evodenoise presets shows the presets.
 """
 
 

@@ -54,4 +54,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
         stream.seek(0)
         if not head:
             raise ImageError("the file is empty")
-        return recognise(head).read(stream, options)
+        image = recognise(head).read(stream, options)
+        if not image.pixels.size:
+            raise ImageError("holds no pixels")
+        return image

@@ -1,7 +1,12 @@
 """From an image to a file, after a check that it can be held there."""
 
+import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
+
+import numpy as np
 
 from evodenoise.errors import OutputError, WriteError
 from evodenoise.files import NewFile
@@ -48,11 +53,13 @@ def check_output(
     known = FORMATS.get(path.suffix.lower())
     if known is None:
         raise OutputError(f"{path}: unknown ending; use one of {', '.join(FORMATS)}")
+    options = options or WriteOptions()
     try:
         _check_free(path, source, overwrite=overwrite)
         _check_fits(path, known, image)
-        _check_quality(path, known, options or WriteOptions())
+        _check_quality(path, known, options)
         _check_writable(path.parent)
+        _rehearse(path, known, image, options)
     except OSError as error:  # a name that is too long, for example
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     return _losses(known, image)
@@ -111,6 +118,18 @@ def _check_writable(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be written to: {error.strerror}") from error
 
 
+def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) -> None:
+    """Write a blank image with the same metadata into memory, for damaged metadata can be read."""
+    blank = image.with_pixels(np.zeros_like(image.pixels))
+    try:
+        _write(known, io.BytesIO(), blank, options)
+    except Exception as error:  # as many kinds as there are libraries
+        raise OutputError(
+            f"{path}: cannot be written, the metadata of the input seems damaged: {error}; "
+            "add --strip to drop it"
+        ) from error
+
+
 def _losses(known: Format, image: Image) -> tuple[str, ...]:
     """Name the metadata that another format does not take."""
     if known.name == image.format:
@@ -119,6 +138,13 @@ def _losses(known: Format, image: Image) -> tuple[str, ...]:
     taken = known.shared & metadata.shared.keys()
     lost = [name for name in metadata.names if name not in taken]
     return (f"a {known.name} file does not keep: {', '.join(lost)}",) if lost else ()
+
+
+def _write(known: Format, stream: IO[bytes], image: Image, options: WriteOptions) -> None:
+    with warnings.catch_warnings():
+        # What a library has to say about the metadata was heard when it was read.
+        warnings.simplefilter("ignore", UserWarning)
+        known.write(stream, image, options)
 
 
 def write_image(
@@ -148,7 +174,8 @@ def write_image(
     """
     try:
         with NewFile(path) as file:
-            FORMATS[path.suffix.lower()].write(file.stream, image, options or WriteOptions())
+            known = FORMATS[path.suffix.lower()]
+            _write(known, file.stream, image, options or WriteOptions())
             file.flush()
             if on_ready is not None:
                 on_ready()

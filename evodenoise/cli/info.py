@@ -1,0 +1,114 @@
+"""`evodenoise info FILE`: what is read of a file, without denoising it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from evodenoise import __version__
+from evodenoise.cli import options
+from evodenoise.cli.tables import print_record
+from evodenoise.errors import ImageError
+from evodenoise.images import MOST_PIXELS, Image, ReadOptions, read_image
+
+MOST_NOISE_PAGES = 8
+"""Evenly spaced; the noise of a stack is hardly estimated better from more."""
+
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="Image or stack of pages.", show_default=False),
+]
+
+
+def info(
+    file: File,
+    axes: options.Axes = None,
+    max_pixels: options.MostPixels = MOST_PIXELS,
+    as_json: options.Json = False,
+    version: options.Version = False,  # noqa: ARG001 - handled by its callback
+    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
+) -> None:
+    """Show what is read of a file, and what of it a result will keep."""
+    image = read_image(file, ReadOptions(axes=axes, most_pixels=max_pixels))
+    found = _describe(file, image)
+    if as_json:
+        document = {"version": __version__, "files": [found], "summary": {}}
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        print_record(_rows(found))
+
+
+def _describe(file: Path, image: Image) -> dict[str, Any]:
+    """Collect what there is to say, as it stands in the JSON document."""
+    pages, height, width = image.pages.shape[:3]
+    finite = image.pixels[np.isfinite(image.pixels)]
+    levels, consistent = _noise(image)
+    return {
+        "file": str(file),
+        "format": image.format,
+        "dtype": image.pixels.dtype.name,
+        "shape": list(image.layout.shape),
+        "axes": image.layout.axes,
+        "pages": pages,
+        "height": height,
+        "width": width,
+        "channels": image.channels,
+        "opacity": image.alpha is not None,
+        "minimum": finite.min().item() if finite.size else None,
+        "maximum": finite.max().item() if finite.size else None,
+        "missing": image.pixels.size - finite.size,
+        "noise": levels,
+        "noise_is_white": consistent,
+        "metadata": list(image.metadata.names),
+        "warnings": list(image.warnings),
+    }
+
+
+def _noise(image: Image) -> tuple[list[float] | None, bool | None]:
+    """Estimate the noise of each channel, root mean square over pages, and whether it is white."""
+    from evodenoise.noise import estimate_noise
+
+    step = math.ceil(len(image.pages) / MOST_NOISE_PAGES)
+    try:
+        estimates = [estimate_noise(page) for page in image.pages[::step]]
+    except ImageError:  # no numbers, or too few pixels
+        return None, None
+    squares = np.array([estimate.per_channel for estimate in estimates]) ** 2
+    levels = [float(level) for level in np.sqrt(squares.mean(axis=0))]
+    return levels, all(estimate.consistent for estimate in estimates)
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Put it into words, a row each."""
+    kept = ", ".join(found["metadata"]) or "none"
+    size = f"{found['width']} x {found['height']} pixels"
+    pages = f"{found['pages']} pages of " if found["pages"] > 1 else ""
+    opacity = " and opacity, which is copied" if found["opacity"] else ""
+    missing = f", {found['missing']} not finite" if found["missing"] else ""
+    rows = [
+        ("file", found["file"]),
+        ("format", found["format"]),
+        ("size", f"{pages}{size}"),
+        ("array", f"axes {found['axes']}, shape {tuple(found['shape'])}"),
+        ("channels", f"{found['channels']}{opacity}"),
+        ("values", f"{found['dtype']}, {_number(found['minimum'])} to "
+                   f"{_number(found['maximum'])}{missing}"),
+        ("noise", _noise_words(found)),
+        ("metadata", f"{kept}"),
+    ]  # fmt: skip
+    return rows + [("warning", warning) for warning in found["warnings"]]
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.6g}"
+
+
+def _noise_words(found: dict[str, Any]) -> str:
+    if found["noise"] is None:
+        return "cannot be estimated"
+    levels = ", ".join(f"{level:.4g}" for level in found["noise"])
+    doubt = "" if found["noise_is_white"] else "; may be correlated or not Gaussian"
+    return f"standard deviation {levels}{doubt}"
