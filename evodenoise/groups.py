@@ -68,6 +68,20 @@ class GroupSettings:
 GAUSSIAN = GroupSettings(patch_size=7, members=40, radius=16)
 
 
+def gaussian_settings(noise_to_signal: float, channels: int) -> GroupSettings:
+    """Choose the settings of the Gaussian model: smaller patches for clear colours.
+
+    Parameters
+    ----------
+    noise_to_signal : float
+        Standard deviation of the noise over that of the clean image.
+    channels : int
+        C.
+    """
+    clear = channels > 1 and noise_to_signal < 0.7
+    return replace(GAUSSIAN, patch_size=5) if clear else GAUSSIAN
+
+
 def low_rank_settings(noise_to_signal: float) -> GroupSettings:
     """Choose the settings of the low-rank model: larger patches and groups for more noise.
 

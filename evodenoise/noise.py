@@ -9,8 +9,10 @@ Dimensions: Y, X height and width, C channels, p patch size, N patches, D = p*p 
 M flat patches, F fine coefficients.
 """
 
+import itertools
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,6 +64,8 @@ class NoiseEstimate:
         Standard deviation of the noise in pixel units, root mean square over channels.
     per_channel : tuple of float
         The same for each channel.
+    correlation : tuple of tuple of float, shape (C, C)
+        Of the noise of the channels; the identity where they are independent.
     wavelet_std : float
         What scikit-image's wavelet estimate reads, root mean square over channels, in pixel
         units. Texture raises it, so it serves as a check only.
@@ -75,9 +79,16 @@ class NoiseEstimate:
 
     std: float
     per_channel: tuple[float, ...]
+    correlation: tuple[tuple[float, ...], ...]
     wavelet_std: float
     coarse_std: float
     consistent: bool
+
+    @classmethod
+    def none(cls, channels: int) -> "NoiseEstimate":
+        """Say that there is no noise."""
+        identity = tuple(tuple(row) for row in np.eye(channels).tolist())
+        return cls(0.0, (0.0,) * channels, identity, 0.0, 0.0, consistent=True)
 
 
 class _Reading(NamedTuple):
@@ -89,13 +100,15 @@ class _Reading(NamedTuple):
     agree: bool
 
 
-def estimate_noise(image: Array) -> NoiseEstimate:
+def estimate_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimate:
     """Estimate the standard deviation of white Gaussian noise from the image alone.
 
     Parameters
     ----------
     image : ndarray, shape (Y, X) or (Y, X, C)
         Noisy image, integer or float. It is not modified.
+    missing : ndarray of bool, shape (Y, X), optional
+        Pixels that do not count; they hold anything finite.
 
     Returns
     -------
@@ -144,13 +157,36 @@ def estimate_noise(image: Array) -> NoiseEstimate:
     """
     _check(image)
     planes = np.atleast_3d(image)  # (Y, X, C)
-    readings = [_read(planes[:, :, channel]) for channel in range(planes.shape[2])]
+    if missing is not None and not missing.any():
+        missing = None
+    readings = [_read(planes[:, :, channel], missing) for channel in range(planes.shape[2])]
+    levels = [reading.fine for reading in readings]
     return NoiseEstimate(
-        std=_root_mean_square([reading.fine for reading in readings]),
-        per_channel=tuple(reading.fine for reading in readings),
+        std=_root_mean_square(levels),
+        per_channel=tuple(levels),
+        correlation=_correlation(planes, levels, missing),
         wavelet_std=_root_mean_square([reading.wavelet for reading in readings]),
         coarse_std=_root_mean_square([reading.coarse for reading in readings]),
         consistent=all(reading.agree for reading in readings),
+    )
+
+
+def mean_estimate(estimates: Sequence[NoiseEstimate]) -> NoiseEstimate:
+    """Average what several images with the same noise say: mean squares and mean correlations."""
+    first = estimates[0]
+    if len(estimates) == 1:
+        return first
+    channels = [
+        [each.per_channel[place] for each in estimates] for place in range(len(first.per_channel))
+    ]
+    correlation = np.mean([each.correlation for each in estimates], axis=0)
+    return NoiseEstimate(
+        std=_root_mean_square([each.std for each in estimates]),
+        per_channel=tuple(_root_mean_square(levels) for levels in channels),
+        correlation=tuple(tuple(row) for row in correlation.tolist()),
+        wavelet_std=_root_mean_square([each.wavelet_std for each in estimates]),
+        coarse_std=_root_mean_square([each.coarse_std for each in estimates]),
+        consistent=all(each.consistent for each in estimates),
     )
 
 
@@ -164,30 +200,99 @@ def _check(image: Array) -> None:
         raise ImageError("the noise level needs finite integers or floats; replace other values")
 
 
+def _correlation(
+    planes: Array, levels: list[float], missing: Mask | None
+) -> tuple[tuple[float, ...], ...]:
+    """Estimate how the noise of the channels of (Y, X, C) correlates, from their differences.
+
+    What the channels share, most of the picture, is not in the differences.
+    """
+    correlation = np.eye(len(levels))
+    for first, second in itertools.combinations(range(len(levels)), 2):
+        scale = levels[first] * levels[second]
+        if scale > 0:
+            # Each over its level: neither product nor difference can over- or underflow.
+            one, other = (planes[:, :, each] / levels[each] for each in (first, second))
+            common = 1 - _fine_level(one - other, missing) ** 2 / 2
+            correlation[first, second] = correlation[second, first] = np.clip(common, -1, 1)
+    return tuple(tuple(row) for row in correlation.tolist())
+
+
 def _root_mean_square(values: list[float]) -> float:
     return math.hypot(*values) / math.sqrt(len(values))
 
 
-def _read(plane: Array) -> _Reading:
+def _read(plane: Array, missing: Mask | None) -> _Reading:
     """Read the noise level of one channel, shape (Y, X)."""
-    low, high = float(plane.min()), float(plane.max())
-    span = high - low
+    low, span = _extent(plane)
     if span == 0:
         return _Reading(0.0, 0.0, 0.0, True)
-    patches, half = _sample_patches(plane, low, span)
-    spectra, orders = _transform(patches)
+    spectra, orders, half = _sample_spectra(plane, missing, low, span)
+    if len(spectra) < FEWEST_PATCHES and missing is not None:
+        level = _sparse_level(plane, missing)
+        return _Reading(level, level, level, True)
     fine = _fine_std(spectra, orders, half)
     coarse, robustness = _read_flattest(spectra, orders, fine)
-    wavelet = _wavelet_std(_bands(plane) / span)
+    whole = plane if missing is None else np.where(missing, 0, plane)
+    wavelet = _wavelet_std(_bands(whole) / span)
     agree = len(spectra) < FEWEST_JUDGED or (
-        _within(wavelet, fine, WAVELET_RATIOS)
+        (missing is not None or _within(wavelet, fine, WAVELET_RATIOS))
         and _within(coarse, fine, COARSE_RATIOS)
         and robustness >= LEAST_GAUSSIAN
     )
     return _Reading(span * fine, span * wavelet, span * coarse, agree)
 
 
-def _sample_patches(plane: Array, low: float, span: float) -> tuple[Floats, Mask]:
+def _fine_level(plane: Array, missing: Mask | None) -> float:
+    """Read the level of one plane, (Y, X), without the cross-checks."""
+    low, span = _extent(plane)
+    if span == 0:
+        return 0.0
+    spectra, orders, half = _sample_spectra(plane, missing, low, span)
+    if len(spectra) < FEWEST_PATCHES and missing is not None:
+        return _sparse_level(plane, missing)
+    return span * _fine_std(spectra, orders, half)
+
+
+def _extent(plane: Array) -> tuple[float, float]:
+    """Return the smallest value and the distance to the largest."""
+    low, high = float(plane.min()), float(plane.max())
+    return low, high - low
+
+
+def _sparse_level(plane: Array, missing: Mask) -> float:
+    """Read the level of a plane with so many gaps that no patch is whole, off pairs of pixels.
+
+    Of second differences over 2 x 2 pixels, and of pairs where there are none of those, the
+    quieter ones of smooth surroundings count, by their median: textures are rare among them.
+    """
+    from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
+
+    steepness = gaussian_filter(gaussian_gradient_magnitude(plane.astype(np.float64), 2.0), 2.0)
+    values, seen = plane.astype(np.float64), ~missing
+    blocks = (values[1:, 1:] - values[1:, :-1] - values[:-1, 1:] + values[:-1, :-1]) / 2
+    whole = seen[1:, 1:] & seen[1:, :-1] & seen[:-1, 1:] & seen[:-1, :-1]
+    steep = steepness[1:, 1:]
+    if np.count_nonzero(whole) < FEWEST_PATCHES:
+        blocks, whole = np.diff(values, axis=1) / math.sqrt(2), seen[:, 1:] & seen[:, :-1]
+        steep = steepness[:, 1:]
+    if not whole.any():
+        return float(values[seen].std()) if seen.any() else 0.0
+    flat = whole & (steep <= np.quantile(steep[whole], FLAT_SHARE))
+    return float(np.median(np.abs(blocks[flat]))) / GAUSSIAN_MEDIAN
+
+
+def _sample_spectra(
+    plane: Array, missing: Mask | None, low: float, span: float
+) -> tuple[Floats, Indices, Mask]:
+    """Transform a sample of the patches: coefficients, their orders, and each patch's half."""
+    patches, half = _sample_patches(plane, missing, low, span)
+    return *_transform(patches), half
+
+
+def _sample_patches(
+    plane: Array, missing: Mask | None, low: float, span: float
+) -> tuple[Floats, Mask]:
     """Cut the usable patches, (N, D), their values scaled to 0..1; and which half they are in."""
     size = min(PATCH_SIZE, *plane.shape)
     windows = np.lib.stride_tricks.sliding_window_view(plane, (size, size))
@@ -199,6 +304,10 @@ def _sample_patches(plane: Array, low: float, span: float) -> tuple[Floats, Mask
     row, column = (step * np.arange(count) // (2 * size) for count in patches.shape[:2])
     half = (row[:, None] + column[None, :]).ravel() % 2 == 1
     patches = patches.reshape(-1, size * size)
+    if missing is not None:
+        gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))[::step, ::step]
+        whole = ~gaps.any(axis=(2, 3)).ravel()
+        patches, half = patches[whole], half[whole]
     usable = _usable(patches)
     return patches[usable], half[usable]
 

@@ -1,5 +1,6 @@
 """From a noisy array to a clean one."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import torch
 from evodenoise.config import MINIMUM_PATCH_SIZE, DenoiseConfig
 from evodenoise.device import resolve_device
 from evodenoise.errors import ConfigError, ImageError, TrainingError
-from evodenoise.noise import NoiseEstimate, estimate_noise
+from evodenoise.frames import Frames
+from evodenoise.noise import NoiseEstimate, estimate_noise, mean_estimate
 from evodenoise.presets import DEFAULT_PRESET, default_patch_size, preset_config
 from evodenoise.scaling import Scaling
+from evodenoise.scene import Scene
 from evodenoise.session import OnShare, Session, noise_to_signal
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
@@ -27,6 +30,10 @@ MOST_NOISE = 0.99
 """Share of the image's variance that the noise can have; beyond it the level must be wrong."""
 
 
+MOST_READ_PAGES = 8
+"""Pages of a stack whose noise is estimated."""
+
+
 @dataclass(frozen=True)
 class DenoiseResult:
     """A denoised image and how it came about.
@@ -35,7 +42,7 @@ class DenoiseResult:
     ----------
     image : ndarray
         The estimate, of the input's shape and dtype.
-    std : ndarray of float32, shape (Y, X) or (Y, X, C)
+    std : ndarray of float32, of the same shape
         Predicted standard deviation of the error of the first estimate, in pixel units; zeros
         where no covariance was learned.
     noise_std : float
@@ -74,6 +81,7 @@ def denoise(
     image: Array,
     config: DenoiseConfig | None = None,
     *,
+    missing: Array | None = None,
     rng: torch.Generator | np.random.Generator | int | None = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
@@ -83,9 +91,12 @@ def denoise(
     Parameters
     ----------
     image : ndarray, shape (Y, X) or (Y, X, C)
-        Noisy image, integer or float; C at most 4. It is not modified.
+        Noisy image, integer or float; C at most 4. It is not modified. Pixels with a nan are
+        missing: they are left out of the training and filled with the model's estimate.
     config : DenoiseConfig, optional
         Settings; by default the preset ``balanced``, fitted to the image.
+    missing : ndarray of bool, shape (Y, X), optional
+        More missing pixels.
     rng : torch.Generator, numpy.random.Generator or int, optional
         Source of randomness, or a seed; 0 by default, so that results repeat.
     on_epoch : callable, optional
@@ -101,7 +112,8 @@ def denoise(
     Raises
     ------
     ImageError
-        If the array is no image of finite numbers, or smaller than 4 x 4 pixels.
+        If the array is no image, smaller than 4 x 4 pixels, infinite somewhere or missing
+        altogether.
     ConfigError
         If the patch size does not fit the image, or the seed is out of range.
     DeviceError
@@ -125,65 +137,177 @@ def denoise(
     >>> result.image.shape
     (32, 32)
     """
-    started = time.perf_counter()
     check_image(image, config)
-    config = config or preset_config(DEFAULT_PRESET, image.shape)
+    result = denoise_stack(
+        image[None],
+        config,
+        missing=None if missing is None else missing[None],
+        rng=rng,
+        on_epoch=on_epoch,
+        on_reconstruction=on_reconstruction,
+    )
+    return dataclasses.replace(result, image=result.image[0], std=result.std[0])
+
+
+def denoise_stack(
+    stack: Array,
+    config: DenoiseConfig | None = None,
+    *,
+    missing: Array | None = None,
+    rng: torch.Generator | np.random.Generator | int | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_reconstruction: OnShare | None = None,
+) -> DenoiseResult:
+    """Denoise the pages of a stack by one model, trained on patches of them all.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (T, Y, X) or (T, Y, X, C)
+        Noisy pages.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Missing pixels, beside those with a nan.
+    config, rng, on_epoch, on_reconstruction
+        As in `denoise`; the cost of training does not grow with the number of pages.
+
+    Returns
+    -------
+    DenoiseResult
+        Of the stack.
+
+    Raises
+    ------
+    ImageError, ConfigError, DeviceError, TrainingError
+        As in `denoise`.
+    """
+    started = time.perf_counter()
+    if stack.ndim < 3 or not len(stack):
+        raise ImageError(f"shape {stack.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
+    check_image(stack[0], config)
+    check_finite(stack, name="stack")
+    config = config or preset_config(DEFAULT_PRESET, stack.shape[1:])
     device = resolve_device(config.device)
     generator = _generator(rng, device)
-    scaling = Scaling.of(image)
-    if scaling.constant:
-        return _untouched(image, device)
-    noise = estimate_noise(image)
+    pages = stack if stack.ndim == 4 else stack[..., None]  # (T, Y, X, C)
+    frames = Frames.of(pages, missing)
+    if frames.missing.all():
+        raise ImageError("every pixel is missing; nothing is left to learn from")
+    if frames.constant:
+        image = _like(frames.restore(frames.values, pages), stack)
+        return _constant(image, pages.shape[-1], device)
+    noise = _noise_of(frames)
+    scaling = Scaling.of(frames.values[~frames.missing], noise)
     noise_std = noise.std if config.noise_std is None else config.noise_std
     noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
     session = Session(
-        torch.from_numpy(scaling.apply(image)).to(device),
-        config.patch_size or default_patch_size(noise_to_signal(noise_variance), image.shape),
+        _scenes(frames, scaling, config.patch_size, noise_variance, device),
         config,
         noise_variance=noise_variance,
         deadline=None if config.time_limit is None else started + config.time_limit,
         generator=generator,
     )
-    pixels = session.grid.pixels
-    history: list[EpochReport] = []
-    for report in session.train():
-        history.append(scaling.in_pixel_units(report, pixels))
-        if on_epoch is not None and on_epoch(history[-1]):
-            break
-    trained = time.perf_counter()
-    first = session.rebuild(on_reconstruction)
-    rebuilt = time.perf_counter()
-    estimate = session.refine(first.image).cpu().numpy()
-    if not np.isfinite(estimate).all():
-        raise TrainingError("training diverged in its last steps; lower the learning rate")
+    outcome = _run(session, scaling, on_epoch, on_reconstruction)
+    estimate = scaling.undo(outcome.estimate)
+    std = frames.restore(scaling.undo_std(outcome.variance), np.zeros(pages.shape))
     return DenoiseResult(
-        image=_like(scaling.undo(estimate), image),
-        std=_shaped(first.variance.clamp(min=0).sqrt().cpu().numpy() * scaling.std, image),
-        noise_std=noise_std or history[-1].noise_std,
+        image=_like(frames.restore(estimate, pages), stack),
+        std=std.reshape(stack.shape).astype(np.float32),
+        noise_std=noise_std or outcome.history[-1].noise_std,
         noise_estimate=noise,
-        free_energy=scaling.log_density(first.free_energy, pixels),
-        history=tuple(history),
-        stop_reason=history[-1].stop_reason or StopReason.STOPPED,
-        patch_size=session.grid.patch_size,
+        free_energy=outcome.free_energy,
+        history=outcome.history,
+        stop_reason=outcome.history[-1].stop_reason or StopReason.STOPPED,
+        patch_size=session.scenes[0].grid.patch_size,
         device=str(device),
-        training_seconds=trained - started,
-        reconstruction_seconds=rebuilt - trained,
-        refinement_seconds=time.perf_counter() - rebuilt,
+        training_seconds=outcome.trained - started,
+        reconstruction_seconds=outcome.rebuilt - outcome.trained,
+        refinement_seconds=time.perf_counter() - outcome.rebuilt,
     )
 
 
-def _untouched(image: Array, device: torch.device) -> DenoiseResult:
+def _noise_of(frames: Frames) -> NoiseEstimate:
+    """Estimate the noise of some pages, evenly spaced."""
+    count = len(frames.values)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_READ_PAGES)).round().astype(int))
+    return mean_estimate(
+        [estimate_noise(frames.values[page], missing=frames.missing[page]) for page in chosen]
+    )
+
+
+def _scenes(
+    frames: Frames,
+    scaling: Scaling,
+    patch_size: int | None,
+    noise_variance: float,
+    device: torch.device,
+) -> list[Scene]:
+    """Make a scene of each page, with patches as the noise demands."""
+    shape = frames.values.shape[1:]
+    side = patch_size or default_patch_size(noise_to_signal(noise_variance), shape)
+    return [
+        Scene(
+            torch.from_numpy(scaling.apply(page)).to(device),
+            side,
+            torch.from_numpy(gaps).to(device),
+        )
+        for page, gaps in zip(frames.values, frames.missing, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a session: scaled estimates and variances (T, Y, X, C), and when it was."""
+
+    estimate: Array
+    variance: Array
+    free_energy: float
+    history: tuple[EpochReport, ...]
+    trained: float
+    rebuilt: float
+
+
+def _run(
+    session: Session,
+    scaling: Scaling,
+    on_epoch: OnEpoch | None,
+    on_reconstruction: OnShare | None,
+) -> _Outcome:
+    """Train, rebuild and refine."""
+    values = session.scenes[0].grid.pixels
+    history: list[EpochReport] = []
+    for report in session.train():
+        history.append(scaling.in_pixel_units(report, values))
+        if on_epoch is not None and on_epoch(history[-1]):
+            break
+    trained = time.perf_counter()
+    first = list(session.rebuild(on_reconstruction))
+    rebuilt = time.perf_counter()
+    refined = [
+        session.refine(scene, page.image) for scene, page in zip(session.scenes, first, strict=True)
+    ]
+    estimate = torch.stack(refined).cpu().numpy()
+    if not np.isfinite(estimate).all():
+        raise TrainingError("training diverged in its last steps; lower the learning rate")
+    return _Outcome(
+        estimate,
+        torch.stack([page.variance for page in first]).cpu().numpy(),
+        scaling.log_density(sum(page.free_energy for page in first) / len(first), values),
+        tuple(history),
+        trained,
+        rebuilt,
+    )
+
+
+def _constant(image: Array, channels: int, device: torch.device) -> DenoiseResult:
     """Return a constant image as it is: there is nothing to learn and nothing to remove."""
-    channels = image.shape[2] if image.ndim == 3 else 1
     return DenoiseResult(
-        image=image.copy(),
+        image=image,
         std=np.zeros(image.shape, np.float32),
         noise_std=0.0,
-        noise_estimate=NoiseEstimate(0.0, (0.0,) * channels, 0.0, 0.0, consistent=True),
+        noise_estimate=NoiseEstimate.none(channels),
         free_energy=math.nan,
         history=(),
         stop_reason=StopReason.CONVERGED,
-        patch_size=default_patch_size(0.0, image.shape),
+        patch_size=default_patch_size(0.0, image.shape[1:]),
         device=str(device),
     )
 
@@ -213,9 +337,11 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
         )
     if image.dtype.kind not in "uif":
         raise ImageError(f"{name}: values of type {image.dtype}; integers or floats are needed")
-    bad = image.size - np.count_nonzero(np.isfinite(image))
+    bad = np.count_nonzero(np.isinf(image))
     if bad:
-        raise ImageError(f"{name}: {bad} values are NaN or infinite; replace them first")
+        raise ImageError(
+            f"{name}: {bad} values are infinite; replace them first, by NaN if missing"
+        )
     height, width = image.shape[:2]
     shorter = int(min(height, width))
     if shorter < MINIMUM_PATCH_SIZE:
@@ -228,6 +354,19 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
             f"{name}: patch size {config.patch_size} does not fit into {width} x {height} pixels; "
             f"use at most {shorter}"
         )
+
+
+def check_finite(values: Array, *, name: str) -> None:
+    """Refuse infinite values; those that are no number are taken for missing.
+
+    Raises
+    ------
+    ImageError
+        If there are any.
+    """
+    bad = np.count_nonzero(np.isinf(values))
+    if bad:
+        raise ImageError(f"{name}: {bad} values are infinite; replace them, by NaN where missing")
 
 
 def _generator(
@@ -260,13 +399,8 @@ def check_seed(seed: int) -> int:
 
 def _like(estimate: Array, image: Array) -> Array:
     """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
-    shaped = _shaped(estimate, image)
+    shaped = estimate.reshape(image.shape)
     if image.dtype.kind in "ui":
         limits = np.iinfo(image.dtype)
         shaped = shaped.round().clip(limits.min, limits.max)
     return shaped.astype(image.dtype)
-
-
-def _shaped(values: Array, image: Array) -> Array:
-    """Give values (Y, X, C) the shape of the input, which may lack the channels."""
-    return values.reshape(image.shape)

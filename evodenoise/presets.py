@@ -23,6 +23,9 @@ PATCH_SIZES = ((0.36, 7), (0.7, 8), (math.inf, 10))
 """Up to this ratio of noise to signal, patches of this many pixels a side: the more noise, the
 more pixels it takes to tell what is there."""
 
+COLOUR_PATCH_SIZES = ((0.36, 6), (0.7, 7), (math.inf, 8))
+"""The same for colour, where a pixel tells more and costs more."""
+
 PATCHES_PER_LATENT = 8
 """A tiny image cannot teach more latents than this allows."""
 
@@ -120,7 +123,9 @@ def default_patch_size(noise_to_signal: float, shape: Sequence[int]) -> int:
     int
         The side, at most that of the image.
     """
-    wanted = next(side for limit, side in PATCH_SIZES if noise_to_signal <= limit)
+    colour = len(shape) > 2 and shape[2] > 1
+    sizes = COLOUR_PATCH_SIZES if colour else PATCH_SIZES
+    wanted = next(side for limit, side in sizes if noise_to_signal <= limit)
     return min(wanted, shape[0], shape[1])
 
 

@@ -1,8 +1,8 @@
-"""One image on one device: train on some of its patches, rebuild it from all of them, refine."""
+"""Images on one device: train on some of their patches, rebuild them from all, refine."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,15 +11,17 @@ from torch import Tensor
 
 from evodenoise.config import Covariance, DenoiseConfig, Refinement
 from evodenoise.groups import (
-    GAUSSIAN,
     GroupSettings,
     gaussian_groups,
+    gaussian_settings,
     low_rank_groups,
     low_rank_settings,
 )
-from evodenoise.patches import PatchAverage, PatchGrid, cosine_basis, extract_patches
+from evodenoise.patches import PatchAverage
+from evodenoise.scene import Scene
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.reconstruction import Reconstructor
+from evodenoise.tvae.observations import concatenate_patches
+from evodenoise.tvae.reconstruction import Estimate, Reconstructor
 from evodenoise.tvae.schedule import Budget
 from evodenoise.tvae.states import initial_states
 from evodenoise.tvae.training import EpochReport, fit
@@ -53,15 +55,45 @@ class Rebuilt:
     free_energy: float
 
 
-class Session:
-    """All that is known about one scaled image.
+class Canvas:
+    """The running average of the estimated patches of an image.
 
     Parameters
     ----------
-    image : Tensor, shape (Y, X, C)
-        Noisy image of unit variance.
-    patch_size : int
-        Side of the patches in pixels.
+    scene : Scene
+        The image.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        dtype, device = scene.image.dtype, scene.image.device
+        self.image = PatchAverage(scene.grid, dtype, device)
+        self.variance = PatchAverage(scene.grid, dtype, device)
+        self.free_energy = torch.zeros((), device=device)
+
+    def add(self, positions: Tensor, estimate: Estimate, weigh: Callable[[Tensor], Tensor]) -> None:
+        """Add estimated patches at their positions (N,), weighed by their pixels' variance."""
+        basis = self.scene.basis
+        # The diagonal of U diag(variance) U^T.
+        variance = estimate.variance @ basis.T.square()
+        weights = weigh(variance)
+        self.image.add(positions, estimate.mean @ basis.T, weights)
+        self.variance.add(positions, variance, weights)
+        self.free_energy += estimate.free_energy.sum()
+
+    def rebuilt(self) -> Rebuilt:
+        """Return what has been put together."""
+        free_energy = float(self.free_energy) / self.scene.grid.patches
+        return Rebuilt(self.image.image(), self.variance.image(), free_energy)
+
+
+class Session:
+    """Scaled images and the model that they share.
+
+    Parameters
+    ----------
+    scenes : sequence of Scene
+        The images, of the same channels and patch size, on one device.
     config : DenoiseConfig
         Settings.
     noise_variance : float
@@ -69,37 +101,36 @@ class Session:
     deadline : float or None
         When all must be done, on the scale of `time.perf_counter`.
     generator : torch.Generator
-        Source of randomness, on the image's device.
+        Source of randomness, on the images' device.
     """
 
     def __init__(
         self,
-        image: Tensor,
-        patch_size: int,
+        scenes: Sequence[Scene],
         config: DenoiseConfig,
         *,
         noise_variance: float,
         deadline: float | None,
         generator: torch.Generator,
     ) -> None:
-        self.image, self.config, self.generator = image, config, generator
+        self.scenes, self.config, self.generator = scenes, config, generator
         self.noise_variance, self.deadline = noise_variance, deadline
-        self.grid = PatchGrid(image.shape, patch_size)
-        self.basis = cosine_basis(patch_size, image.shape[2]).to(image)
-        lattices = choose_lattices(self.grid, config, generator)
-        self.positions = torch.cat(lattices)
-        sizes = [len(lattice) for lattice in lattices]
-        self.lattices = torch.arange(len(self.positions), device=image.device).split(sizes)
+        wanted = config.lattice_patches and max(1, config.lattice_patches // len(scenes))
+        lattices = [
+            choose_lattices(scene, wanted, config.lattices, generator=generator) for scene in scenes
+        ]
+        self.positions = [torch.cat(own) for own in lattices]
+        self.lattices = interleave(lattices)
         self.model = BinaryLatentVAE(
             config.latents,
             config.hidden,
-            self.grid.pixels,
+            scenes[0].grid.pixels,
             active=config.initial_active,
             covariance=config.covariance is Covariance.DCT and noise_variance > 0,
             generator=generator,
         )
         self.variational = initial_states(
-            len(self.positions),
+            sum(map(len, self.positions)),
             config.states,
             config.latents,
             active=config.initial_active,
@@ -112,11 +143,12 @@ class Session:
         budget = Budget(
             self.config.epochs,
             deadline=self.deadline,
-            patches=self.grid.patches,
+            patches=sum(scene.grid.patches for scene in self.scenes),
             later_passes=passes,
         )
+        own = zip(self.scenes, self.positions, strict=True)
         return fit(
-            self._coefficients(self.positions),
+            concatenate_patches([scene.patches(positions) for scene, positions in own]),
             self.model,
             self.variational,
             self.config,
@@ -126,55 +158,46 @@ class Session:
             generator=self.generator,
         )
 
-    def rebuild(self, on_share: OnShare | None = None) -> Rebuilt:
+    def rebuild(self, on_share: OnShare | None = None) -> Iterator[Rebuilt]:
         """Estimate all clean patches and average them, weighted by their precision.
 
         Parameters
         ----------
         on_share : callable, optional
-            Called with the share that is done.
+            Called with the share of all images that is done.
 
-        Returns
-        -------
+        Yields
+        ------
         Rebuilt
-            The image.
+            One image after the other.
         """
         reconstructor = Reconstructor(
             self.model, self.variational, self.config, generator=self.generator
         )
-        device = self.image.device
-        image = PatchAverage(self.grid, self.image.dtype, device)
-        variance = PatchAverage(self.grid, self.image.dtype, device)
-        total = torch.zeros((), device=device)
-        trained = torch.arange(len(self.positions), dtype=torch.int32, device=device)
-        places = torch.full((self.grid.patches,), -1, dtype=torch.int32, device=device)
-        places[self.positions] = trained
-        started, done = time.perf_counter(), 0
-        for positions in torch.arange(self.grid.patches, device=device).split(
-            self.config.batch_size
-        ):
-            done += len(positions)
-            share = done / self.grid.patches
-            estimate = reconstructor(
-                self._coefficients(positions),
-                places[positions].long(),
-                hurry=partial(self._late, started, share),
-            )
-            # The diagonal of U diag(variance) U^T.
-            pixel_variance = estimate.variance @ self.basis.T.square()
-            weights = self._weights(pixel_variance)
-            image.add(positions, estimate.mean @ self.basis.T, weights)
-            variance.add(positions, pixel_variance, weights)
-            total += estimate.free_energy.sum()
-            if on_share is not None:
-                on_share(share)
-        return Rebuilt(image.image(), variance.image(), float(total) / self.grid.patches)
+        started, done, first = time.perf_counter(), 0, 0
+        total = sum(scene.grid.patches for scene in self.scenes)
+        for scene, positions in zip(self.scenes, self.positions, strict=True):
+            places = torch.full((scene.grid.patches,), -1, device=scene.image.device)
+            places[positions] = torch.arange(first, first + len(positions), device=places.device)
+            first += len(positions)
+            canvas = Canvas(scene)
+            every = torch.arange(scene.grid.patches, device=places.device)
+            for some in every.split(self.config.batch_size):
+                done += len(some)
+                hurry = partial(self._late, started, done / total)
+                estimate = reconstructor(scene.patches(some), places[some], hurry=hurry)
+                canvas.add(some, estimate, self._weights)
+                if on_share is not None:
+                    on_share(done / total)
+            yield canvas.rebuilt()
 
-    def refine(self, pilot: Tensor) -> Tensor:
+    def refine(self, scene: Scene, pilot: Tensor) -> Tensor:
         """Fit local models to groups of patches that are alike in a first estimate.
 
         Parameters
         ----------
+        scene : Scene
+            The noisy image.
         pilot : Tensor, shape (Y, X, C)
             First estimate.
 
@@ -187,21 +210,26 @@ class Session:
         if refinement is Refinement.NONE or self.noise_variance == 0 or self._expired():
             return pilot
         started = time.perf_counter()
-        gaussian = self._group(gaussian_groups, pilot, GAUSSIAN)
+        ratio = noise_to_signal(self.noise_variance)
+        channels = scene.image.shape[2]
+        gaussian = self._group(gaussian_groups, scene, pilot, gaussian_settings(ratio, channels))
         seconds = time.perf_counter() - started
-        settings = low_rank_settings(noise_to_signal(self.noise_variance))
+        settings = low_rank_settings(ratio)
         too_long = self._expired(after=1.5 * settings.iterations * seconds)
         if refinement is Refinement.GAUSSIAN or too_long:
             return gaussian
-        low_rank = self._group(low_rank_groups, pilot, settings)
+        low_rank = self._group(low_rank_groups, scene, pilot, settings)
         return LOW_RANK_SHARE * low_rank + (1 - LOW_RANK_SHARE) * gaussian
 
-    def _group(self, method: GroupMethod, pilot: Tensor, settings: GroupSettings) -> Tensor:
+    def _group(
+        self, method: GroupMethod, scene: Scene, pilot: Tensor, settings: GroupSettings
+    ) -> Tensor:
         """Average a refinement over the configured patch sizes."""
-        shorter = min(self.image.shape[:2])
+        shorter = min(scene.image.shape[:2])
+        noisy = scene.filled(pilot)
         results = [
             method(
-                self.image,
+                noisy,
                 pilot,
                 self.noise_variance,
                 replace(
@@ -213,9 +241,6 @@ class Session:
             for added in self.config.group_sizes
         ]
         return torch.stack(results).mean(0)
-
-    def _coefficients(self, positions: Tensor) -> Tensor:
-        return extract_patches(self.image, self.grid.patch_size, positions) @ self.basis
 
     def _weights(self, variance: Tensor) -> Tensor:
         """Weigh pixels of patches by the inverse of their variance (N, D)."""
@@ -240,31 +265,56 @@ def noise_to_signal(noise_variance: float) -> float:
 
 
 def choose_lattices(
-    grid: PatchGrid, config: DenoiseConfig, generator: torch.Generator
-) -> tuple[Tensor, ...]:
+    scene: Scene, wanted: int | None, count: int, *, generator: torch.Generator
+) -> list[Tensor]:
     """Choose the sub-lattices to train on: strides, and random distinct offsets.
 
     Parameters
     ----------
-    grid : PatchGrid
-        All positions.
-    config : DenoiseConfig
-        Its `lattice_patches` and `lattices`.
+    scene : Scene
+        The image.
+    wanted : int or None
+        Patches of a sub-lattice, about; None: all of them.
+    count : int
+        Sub-lattices at most.
     generator : torch.Generator
         Source of randomness; its device is the result's.
 
     Returns
     -------
-    tuple of Tensor of int64
-        Positions, lattice by lattice.
+    list of Tensor of int64
+        Positions, lattice by lattice; patches without any pixel are left out.
     """
-    ratio = grid.patches / (config.lattice_patches or grid.patches)
+    grid = scene.grid
+    ratio = grid.patches / (wanted or grid.patches)
     # In a strip too narrow for equal strides the longer side takes what is left.
     down = min(max(1, math.ceil(math.sqrt(ratio))), grid.rows)
     right = min(max(1, math.ceil(ratio / down)), grid.columns)
     down = min(max(down, math.ceil(ratio / right)), grid.rows)
     offsets = torch.randperm(down * right, generator=generator, device=generator.device)
-    return tuple(
-        grid.sublattice((down, right), divmod(offset, right)).to(generator.device)
-        for offset in offsets[: config.lattices].tolist()
-    )
+    return [
+        scene.visible(grid.sublattice((down, right), divmod(offset, right)).to(generator.device))
+        for offset in offsets[:count].tolist()
+    ]
+
+
+def interleave(lattices: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Join the sub-lattices of all images that an epoch visits together.
+
+    Parameters
+    ----------
+    lattices : sequence of sequence of Tensor
+        For each image its sub-lattices; where there are fewer of them they come again.
+
+    Returns
+    -------
+    list of Tensor of int64
+        Places in the list of all patches, image by image and lattice by lattice.
+    """
+    device = lattices[0][0].device
+    sizes = [len(lattice) for own in lattices for lattice in own]
+    places = list(torch.arange(sum(sizes), device=device).split(sizes))
+    numbered = [[places.pop(0) for _ in own] for own in lattices]
+    rounds = max(map(len, numbered))
+    joined = [torch.cat([own[turn % len(own)] for own in numbered]) for turn in range(rounds)]
+    return [lattice for lattice in joined if len(lattice)]

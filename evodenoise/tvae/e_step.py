@@ -8,6 +8,7 @@ from torch import Tensor
 from evodenoise.config import DenoiseConfig
 from evodenoise.tvae.evolution import Variation, evolve
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import Patches
 from evodenoise.tvae.states import VariationalStates, hash_keys
 
 CURVATURE_SAMPLE = 64
@@ -29,7 +30,7 @@ class PatchScorer:
     """
 
     model: BinaryLatentVAE
-    patches: Tensor
+    patches: Patches
     curvature: Tensor
 
     def log_joint(self, states: Tensor) -> Tensor:
@@ -72,13 +73,13 @@ class EStep:
         self.curvature = self.model.flip_curvature(states[:CURVATURE_SAMPLE])
 
     @torch.no_grad()
-    def evaluate(self, patches: Tensor, states: Tensor) -> VariationalStates:
+    def evaluate(self, patches: Patches, states: Tensor) -> VariationalStates:
         """Evaluate the log-joints of states (B, S, K) of patches (B, D) at the present model."""
         return VariationalStates(states, self.model.log_joint(patches, states))
 
     @torch.no_grad()
     def __call__(
-        self, patches: Tensor, current: VariationalStates, *, guests: Tensor | None = None
+        self, patches: Patches, current: VariationalStates, *, guests: Tensor | None = None
     ) -> tuple[VariationalStates, Tensor]:
         """Evolve the states of a mini-batch.
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evodenoise.tvae.decoder import Decoder, Emission
+from evodenoise.tvae.observations import Observations, Patches
 from evodenoise.tvae.precision import proposal_dtype
 from evodenoise.tvae.states import flip_bits
 
@@ -95,10 +96,17 @@ class BinaryLatentVAE(nn.Module):
             return self.noise_variance
         return emission.variance + self.noise_variance
 
-    def log_likelihood(self, patches: Tensor, emission: Emission) -> Tensor:
-        """Evaluate log p(x | z) of patches (..., D) under emissions (..., D), in nats: (...)."""
-        errors = (emission.mean - patches).square()
+    def log_likelihood(self, patches: Patches, emission: Emission) -> Tensor:
+        """Evaluate log p(x | z) of patches (..., D) under emissions (..., D), in nats: (...).
+
+        Of patches with gaps it is the density of what was observed.
+        """
         variance = self.total_variance(emission)
+        if isinstance(patches, Observations):
+            everything = self.log_likelihood(patches.values, emission)
+            errors = patches.values - emission.mean
+            return everything + patches.gap_log_density(errors, 1 / variance)
+        errors = (emission.mean - patches).square()
         if emission.variance is None:
             # One division and one logarithm a state instead of D.
             exponent = errors.sum(-1) / variance + self.pixels * variance.log()
@@ -106,7 +114,7 @@ class BinaryLatentVAE(nn.Module):
             exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
         return -0.5 * (exponent + self.pixels * math.log(2 * math.pi))
 
-    def log_joint(self, patches: Tensor, states: Tensor) -> Tensor:
+    def log_joint(self, patches: Patches, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for the states of each patch.
 
         Parameters
@@ -130,11 +138,12 @@ class BinaryLatentVAE(nn.Module):
         ]
         return self.log_prior(states) + torch.cat(likelihoods)
 
-    def cross_log_joints(self, patches: Tensor, states: Tensor) -> Tensor:
+    def cross_log_joints(self, patches: Patches, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for every pair of a patch and a state.
 
         The square is expanded, so that it costs matrix products; that loses
-        precision, which is enough to rank candidates and not to keep their value.
+        precision, which is enough to rank candidates and not to keep their value. Of patches
+        with gaps, pixels count as if they were independent given the state.
 
         Parameters
         ----------
@@ -149,6 +158,11 @@ class BinaryLatentVAE(nn.Module):
             Nats.
         """
         emission: Emission = self.decoder(states)
+        if isinstance(patches, Observations):
+            scores = self.cross_log_joints(patches.values, states)
+            incomplete = patches.gaps > 0
+            scores[incomplete] = self._cross_pixels(patches[incomplete], states, emission)
+            return scores
         variance = self.total_variance(emission).expand_as(emission.mean)
         precision = 1 / variance
         scaled = emission.mean * precision
@@ -160,7 +174,19 @@ class BinaryLatentVAE(nn.Module):
             exponent.addmm_(patches.square(), precision.T)
         return self.log_prior(states) - 0.5 * (exponent + self.pixels * math.log(2 * math.pi))
 
-    def clean_moments(self, patches: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def _cross_pixels(self, patches: Observations, states: Tensor, emission: Emission) -> Tensor:
+        """Estimate log p(x_n, z) of pairs from the diagonal of the pixels' covariance."""
+        basis = patches.basis[:-1]
+        seen = patches.values.new_ones(len(patches), len(patches.basis))
+        seen = seen.scatter_(1, patches.missing.long(), 0.0)[:, :-1]
+        variance = self.total_variance(emission).expand_as(emission.mean) @ basis.T.square()
+        mean, values = emission.mean @ basis.T, patches.values @ basis.T
+        constants = mean.square() / variance + (2 * math.pi * variance).log()
+        exponent = (seen * values.square()) @ (1 / variance).T + seen @ constants.T
+        exponent.addmm_(seen * values, (mean / variance).T, alpha=-2)
+        return self.log_prior(states) - 0.5 * exponent
+
+    def clean_moments(self, patches: Patches, states: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and variance of the clean coefficients given x_n and each state.
 
         Parameters
@@ -173,16 +199,22 @@ class BinaryLatentVAE(nn.Module):
         Returns
         -------
         mean, variance : Tensor, shape (N, S, D)
-            mu + w (x - mu) and w sigma^2 with the Wiener gain w = v / (v + sigma^2).
+            mu + w (x - mu) and w sigma^2 with the Wiener gain w = v / (v + sigma^2); missing
+            pixels of x are at their mean given the others, and add to the variance.
         """
         emission: Emission = self.decoder(states)
         if emission.variance is None:
             return emission.mean, torch.zeros_like(emission.mean)
-        gain = emission.variance / (emission.variance + self.noise_variance)
-        mean = emission.mean + gain * (patches[:, None] - emission.mean)
-        return mean, gain * self.noise_variance
+        total = emission.variance + self.noise_variance
+        gain = emission.variance / total
+        variance = gain * self.noise_variance
+        if isinstance(patches, Observations):
+            filled = patches[:, None]
+            errors, unseen = filled.complete(filled.values - emission.mean, 1 / total)
+            return emission.mean + gain * errors, variance + gain.square() * unseen
+        return emission.mean + gain * (patches[:, None] - emission.mean), variance
 
-    def flip_gains(self, patches: Tensor, states: Tensor, curvature: Tensor) -> Tensor:
+    def flip_gains(self, patches: Patches, states: Tensor, curvature: Tensor) -> Tensor:
         """Estimate how log p(x_n, z) changes when one bit of z is flipped.
 
         A second-order expansion: the slope comes from one vector-Jacobian product through
@@ -203,10 +235,7 @@ class BinaryLatentVAE(nn.Module):
         Tensor, shape (N, P, H)
             Nats.
         """
-        with torch.enable_grad():
-            embedding = self.decoder.embed(states).detach().requires_grad_()
-            likelihood = self.log_likelihood(patches[:, None], self.decoder.decode(embedding))
-            (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
+        slope = self._slope(patches, states)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
         precision = proposal_dtype(patches.device.type)
         gains = F.linear(slope.to(precision), self.decoder.rows[:-1].to(precision)).to(slope.dtype)
@@ -215,6 +244,15 @@ class BinaryLatentVAE(nn.Module):
         signs = torch.ones(*states.shape[:-1], self.latents + 1, device=gains.device)
         signs.scatter_(-1, states.long(), -1.0)
         return gains.mul_(signs[..., : self.latents]).sub_(curvature)
+
+    def _slope(self, patches: Patches, states: Tensor) -> Tensor:
+        """Differentiate log p(x | z) by the pre-activations of the first layer: (N, P, H_1)."""
+        with torch.enable_grad():
+            embedding = self.decoder.embed(states).detach().requires_grad_()
+            emission = self.decoder.decode(embedding)
+            likelihood = self.log_likelihood(patches[:, None], emission)
+            (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
+            return slope
 
     def flip_curvature(self, states: Tensor) -> Tensor:
         """Average, over some states, the loss of log-likelihood that a flip causes by its size.
@@ -258,15 +296,15 @@ class BinaryLatentVAE(nn.Module):
         self.prior.copy_((expected_ones / patches).clamp(margin, 1 - margin))
 
     @torch.no_grad()
-    def update_noise_variance(self, expected_squared_error: Tensor, patches: int) -> None:
+    def update_noise_variance(self, expected_squared_error: Tensor, values: int) -> None:
         """Set sigma^2 = (1/ND) sum_n E_q[||x_n - mu(z)||^2], its maximum at fixed q.
 
         Parameters
         ----------
         expected_squared_error : Tensor, shape ()
-            sum_n E_q[||x_n - mu(z)||^2].
-        patches : int
-            N.
+            sum_n E_q[||x_n - mu(z)||^2], over observed pixels.
+        values : int
+            Their number, N D if nothing is missing.
         """
-        variance = expected_squared_error / (patches * self.pixels)
+        variance = expected_squared_error / values
         self.noise_variance.copy_(variance.clamp(min=NOISE_VARIANCE_FLOOR))

@@ -10,6 +10,7 @@ from evodenoise.config import DenoiseConfig
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import Patches
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
 from evodenoise.tvae.states import VariationalStates, concatenate, initial_states, widen
 
@@ -82,7 +83,7 @@ class Reconstructor:
     @torch.no_grad()
     def __call__(
         self,
-        patches: Tensor,
+        patches: Patches,
         known: Tensor,
         *,
         hurry: Callable[[], bool] = lambda: False,
@@ -118,7 +119,7 @@ class Reconstructor:
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return Estimate(mean, variance, truncated_free_energy(current.log_joints))
 
-    def _start(self, patches: Tensor, known: Tensor) -> Tensor:
+    def _start(self, patches: Patches, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
         latents = self.model.latents
         states = self.trained.states[known.clamp(min=0)]

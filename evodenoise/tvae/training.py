@@ -12,6 +12,7 @@ from evodenoise.config import DenoiseConfig
 from evodenoise.errors import TrainingError
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import Patches, observed_values, squared_errors
 from evodenoise.tvae.posterior import (
     PosteriorSample,
     expected_ones,
@@ -67,6 +68,7 @@ class EpochSums:
 
     def __init__(self, latents: int, device: torch.device) -> None:
         self.patches = 0
+        self.values = torch.zeros((), dtype=torch.int64, device=device)
         self.expected_ones = torch.zeros(latents, device=device)
         self.squared_error = torch.zeros((), device=device)
         self.free_energy = torch.zeros((), device=device)
@@ -76,7 +78,7 @@ class EpochSums:
 def m_step(
     model: BinaryLatentVAE,
     optimizer: torch.optim.Optimizer,
-    patches: Tensor,
+    patches: Patches,
     sample: PosteriorSample,
     *,
     share: float = 1.0,
@@ -112,7 +114,7 @@ def m_step(
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        expected_error: Tensor = (sample.weights * (emission.mean - mine).square().sum(-1)).sum()
+        expected_error: Tensor = (sample.weights * squared_errors(mine, emission.mean)).sum()
     return expected_error
 
 
@@ -135,7 +137,7 @@ class Trainer:
 
     def __init__(
         self,
-        patches: Tensor,
+        patches: Patches,
         model: BinaryLatentVAE,
         variational: VariationalStates,
         config: DenoiseConfig,
@@ -199,10 +201,11 @@ class Trainer:
         sums.free_energy += truncated_free_energy(current.log_joints).sum()
         sums.replaced += replaced.sum()
         sums.patches += len(patches)
+        sums.values += observed_values(patches)
 
 
 def fit(
-    patches: Tensor,
+    patches: Patches,
     model: BinaryLatentVAE,
     variational: VariationalStates,
     config: DenoiseConfig,
@@ -256,7 +259,7 @@ def fit(
         if budget.progress(done) >= config.prior_delay * budget.epochs:
             model.update_prior(sums.expected_ones, sums.patches)
         if not model.decoder.unlocked:
-            model.update_noise_variance(sums.squared_error, sums.patches)
+            model.update_noise_variance(sums.squared_error, int(sums.values))
         ready = budget.progress(done) >= config.mean_share * budget.epochs
         if ready and noise_variance is not None and not model.decoder.unlocked:
             # From here on the variances could take sigma^2's place: it has to be told.

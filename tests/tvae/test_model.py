@@ -197,7 +197,7 @@ def update(model: BinaryLatentVAE, patches: Tensor, states: Tensor) -> None:
     weights, errors = truncated(model, patches, states)
     ones = (weights[..., None] * unpack_states(states, model.latents)).sum((0, 1))
     model.update_prior(ones, len(patches))
-    model.update_noise_variance((weights * errors).sum(), len(patches))
+    model.update_noise_variance((weights * errors).sum(), patches.numel())
 
 
 def other_sample(model: BinaryLatentVAE, patches: int) -> Tensor:

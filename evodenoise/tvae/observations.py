@@ -1,0 +1,220 @@
+"""Patches some of whose pixels nobody has seen.
+
+Dimensions: N patches, D coefficients (as many as pixels), M missing pixels of a patch at most,
+m those of one patch.
+
+A Gaussian density of all pixels tells the one of the observed pixels without a matrix of their
+size. With p the precisions of the coefficients, e their errors and U_m the rows of the basis
+at the missing pixels, G = U_m diag(p) U_m^T is the precision of the missing pixels given the
+others, and with g = U_m (p * e)
+
+    2 log p(x_o) = 2 log p(x) + g^T G^-1 g - log det G + m log 2 pi
+
+whatever the missing pixels of x were filled with.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MATRIX_VALUES = 2**22
+"""Values of the matrices U_m held at once: 16 MiB, and as much for each intermediate result."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Patches (N, D), of some of which pixels are missing.
+
+    Attributes
+    ----------
+    values : Tensor, shape (..., D)
+        Coefficients; missing pixels were filled with something before the transform.
+    missing : Tensor of int16, shape (..., M)
+        Numbers of the missing pixels; D marks an empty place.
+    basis : Tensor, shape (D + 1, D)
+        Row d holds the coefficients of a patch whose pixel d is 1 and all others 0; the last row,
+        that of the empty place, is zero.
+    """
+
+    values: Tensor
+    missing: Tensor
+    basis: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, missing: Tensor, basis: Tensor) -> Self:
+        """Describe patches by their coefficients (N, D), missing pixels (N, D), and basis (D, D).
+
+        Parameters
+        ----------
+        values : Tensor, shape (N, D)
+            Coefficients.
+        missing : Tensor of bool, shape (N, D)
+            Which pixels are missing.
+        basis : Tensor, shape (D, D)
+            The transform of pixels (N, D) is their product with it.
+        """
+        most = int(missing.sum(1).max()) if len(missing) else 0
+        pixels = torch.arange(len(basis), device=values.device).expand_as(missing)
+        named = pixels.masked_fill(~missing, len(basis)).sort(dim=1).values[:, :most]
+        return cls(values, named.short(), torch.cat([basis, torch.zeros_like(basis[:1])]))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> "Observations":
+        return Observations(self.values[index], self.missing[index], self.basis)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.values.device
+
+    @property
+    def gaps(self) -> Tensor:
+        """Number of missing pixels of each patch (...)."""
+        return (self.missing < self.basis.shape[1]).sum(-1)
+
+    def split(self, size: int) -> list["Observations"]:
+        """Cut into parts of at most `size` patches."""
+        parts = zip(self.values.split(size), self.missing.split(size), strict=True)
+        return [Observations(values, missing, self.basis) for values, missing in parts]
+
+    def gap_log_density(self, errors: Tensor, precision: Tensor) -> Tensor:
+        """Evaluate what the missing pixels take away from the density of all.
+
+        Parameters
+        ----------
+        errors : Tensor, shape (..., D)
+            Coefficients less their mean.
+        precision : Tensor, shape (..., D)
+            Inverse variances of the coefficients.
+
+        Returns
+        -------
+        Tensor, shape (...)
+            log p(x_o) - log p(x), in nats; 0 where nothing is missing.
+        """
+        result = errors.new_zeros(errors.shape[:-1].numel())
+        for place, gap in self._gaps(errors, precision):
+            result = result.index_put((place,), gap.log_density())
+        return result.view(errors.shape[:-1])
+
+    @torch.no_grad()
+    def complete(self, errors: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the most probable values in place of the missing pixels.
+
+        Parameters
+        ----------
+        errors : Tensor, shape (..., D)
+            Coefficients less their mean.
+        precision : Tensor, shape (..., D)
+            Inverse variances of the coefficients.
+
+        Returns
+        -------
+        errors : Tensor, shape (..., D)
+            The same with the missing pixels at their mean given the others.
+        variance : Tensor, shape (..., D)
+            Variance of the coefficients that comes from the missing pixels.
+        """
+        flat, added = errors.flatten(0, -2).clone(), torch.zeros_like(errors).flatten(0, -2)
+        for place, gap in self._gaps(errors, precision):
+            matrix, slope = gap.system()
+            factor = torch.linalg.cholesky(matrix)
+            shift = torch.cholesky_solve(slope[..., None], factor)[..., 0]
+            flat[place] -= torch.einsum("rm,rmd->rd", shift, gap.rows)
+            spread = torch.linalg.solve_triangular(factor, gap.rows, upper=False)
+            added[place] = spread.square().sum(1)
+        return flat.view_as(errors), added.view_as(errors)
+
+    def squared_errors(self, errors: Tensor) -> Tensor:
+        """Sum the squared errors of the observed pixels: (..., D) to (...)."""
+        at_gaps = torch.einsum("...d,...md->...m", errors, self.basis[self.missing.long()])
+        return errors.square().sum(-1) - at_gaps.square().sum(-1)
+
+    def _gaps(self, errors: Tensor, precision: Tensor) -> "Iterator[tuple[Tensor, _Gap]]":
+        """Gather what the equations need, for some flattened rows of errors (..., D) at a time."""
+        empty = len(self.basis) - 1
+        rows = (self.gaps > 0).expand(errors.shape[:-1]).flatten().nonzero()[:, 0]
+        missing = self.missing.expand(*errors.shape[:-1], -1).flatten(0, -2)
+        precision = precision.expand_as(errors).flatten(0, -2)
+        errors = errors.flatten(0, -2)
+        size = max(1, MATRIX_VALUES // max(1, missing.shape[-1] * empty))
+        for some in rows.split(size) if len(rows) else ():
+            named = missing[some].long()
+            yield some, _Gap(self.basis[named], named == empty, errors[some], precision[some])
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """The missing pixels of some patches, R of them: see the head of the module.
+
+    Attributes
+    ----------
+    rows : Tensor, shape (R, M, D)
+        U_m; zero at empty places.
+    empty : Tensor of bool, shape (R, M)
+        Empty places.
+    errors, precision : Tensor, shape (R, D)
+        e and p.
+    """
+
+    rows: Tensor
+    empty: Tensor
+    errors: Tensor
+    precision: Tensor
+
+    def system(self) -> tuple[Tensor, Tensor]:
+        """Return G (R, M, M), which is the identity at empty places, and g (R, M)."""
+        weighted = self.rows * self.precision[:, None]
+        matrix = weighted @ self.rows.transpose(1, 2) + torch.diag_embed(self.empty.to(self.rows))
+        return matrix, (weighted @ self.errors[..., None])[..., 0]
+
+    def log_density(self) -> Tensor:
+        """Evaluate log p(x_o) - log p(x): (R,)."""
+        matrix, slope = self.system()
+        factor = torch.linalg.cholesky(matrix)
+        solved = torch.linalg.solve_triangular(factor, slope[..., None], upper=False)
+        log_determinant = 2 * torch.diagonal(factor, dim1=1, dim2=2).log().sum(1)
+        constant = (~self.empty).sum(1) * math.log(2 * math.pi)
+        density: Tensor = 0.5 * (solved.square().sum((1, 2)) - log_determinant + constant)
+        return density
+
+
+Patches = Tensor | Observations
+"""Patches (N, D) with all their pixels, or with gaps."""
+
+
+def concatenate_patches(parts: Sequence[Patches]) -> Patches:
+    """Join patches (N, D) of the same size, some with gaps and some without, to one list."""
+    gapped = [part for part in parts if isinstance(part, Observations)]
+    if not gapped:
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    basis = gapped[0].basis
+    most = max(part.missing.shape[1] for part in gapped)
+    values, missing = [], []
+    for part in parts:
+        named = part.missing if isinstance(part, Observations) else part.new_empty(len(part), 0)
+        values.append(part.values if isinstance(part, Observations) else part)
+        missing.append(F.pad(named.short(), (0, most - named.shape[1]), value=basis.shape[1]))
+    return Observations(torch.cat(values), torch.cat(missing), basis)
+
+
+def squared_errors(patches: Patches, mean: Tensor) -> Tensor:
+    """Sum ||x - mu||^2 over the observed pixels of patches (..., D): (...)."""
+    if isinstance(patches, Observations):
+        return patches.squared_errors(patches.values - mean)
+    squares: Tensor = (mean - patches).square().sum(-1)
+    return squares
+
+
+def observed_values(patches: Patches) -> int | Tensor:
+    """Count the pixels of patches (N, D) that are there."""
+    if isinstance(patches, Observations):
+        return patches.values.numel() - patches.gaps.sum()
+    return patches.numel()
