@@ -175,7 +175,7 @@ ROOMS: dict[str, set[str]] = {
     "typer": CLI,
     "rich": {"cli.progress", "cli.batch_progress", "cli.tables"},
     "torch": {
-        *("device", "meter", "patches", "groups", "session", "pipeline"),
+        *("device", "meter", "patches", "groups", "scene", "session", "pipeline"),
         *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }
