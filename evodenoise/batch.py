@@ -21,6 +21,9 @@ from evodenoise.worker import Progress, Ready
 NOMINAL_SHAPE = (256, 256)
 """Of an image by which settings are judged before there is one."""
 
+EVIDENT_SEEDS, EVIDENT_DEVICES = range(2**31), ("cpu",)
+"""What is in order on any machine."""
+
 ALL_FAILED, SOME_FAILED = 1, 3
 """Exit codes."""
 
@@ -195,19 +198,26 @@ def check_settings(settings: RunSettings) -> None:
     InvalidInputError
         If one is out of range, or the device is not there.
     """
-    from evodenoise.device import resolve_device
-    from evodenoise.pipeline import check_seed
-
     config = configure(settings.preset, np.empty(NOMINAL_SHAPE), settings.overrides)
-    check_seed(settings.seed)
-    resolve_device(config.device)
+    # Here and below: torch takes seconds to load, so only what could be refused waits for it.
+    if settings.seed not in EVIDENT_SEEDS:
+        from evodenoise.pipeline import check_seed
+
+        check_seed(settings.seed)
+    if config.device not in EVIDENT_DEVICES:
+        from evodenoise.device import resolve_device
+
+        resolve_device(config.device)
 
 
 def find_resources(settings: RunSettings, jobs: int | None) -> Resources:
     """Find out what a batch may use: cores, and GPUs if there are and the settings let us."""
-    from evodenoise.device import list_devices
+    device = settings.overrides.get("device") or "auto"
+    devices: tuple[str, ...] = (device,)
+    if device not in EVIDENT_DEVICES:
+        from evodenoise.device import list_devices
 
-    devices = list_devices(settings.overrides.get("device") or "auto")
+        devices = list_devices(device)
     return Resources(available_cores(), devices, jobs, settings.threads)
 
 

@@ -159,6 +159,8 @@ def make_plan(
         return Plan(_with_references(jobs, reference), 0, many=False)
     if naming.folder is not None and naming.folder.is_file():
         raise OutputError(f"{naming.folder}: is a file; results of several images need a folder")
+    if reference is not None and not reference.exists():
+        raise ImageError(f"{reference}: cannot be read: No such file")
     found, passed_over = [], 0
     for each in inputs:
         images, others = _find(each, naming, recursive=recursive)

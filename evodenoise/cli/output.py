@@ -10,7 +10,7 @@ import typer
 from evodenoise.batch import Ledger
 from evodenoise.cli.tables import print_table
 from evodenoise.plan import Plan
-from evodenoise.report import Row, document, summarise
+from evodenoise.report import Row, Status, document, summarise
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def print_rows(ledger: Ledger, voice: Voice, *, passed_over: int = 0) -> None:
         header = ["image", "noisy dB", "PSNR dB", "noisy SSIM", "SSIM"]
         measured = [row for row in rows if row["ssim"] is not None]
         lines = [_cells(row["input"], row) for row in measured]
-        print_table(header, [*lines, _cells("mean", summary)], numbers=4)
+        means = [_cells("mean", summary)] if len(lines) > 1 else []
+        print_table(header, lines + means, numbers=4)
 
 
 def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
@@ -86,7 +87,7 @@ def end_line(row: Row) -> str:
     name = row["input"]
     if row["error"] is not None:
         return f"{name}: failed: {row['error'].removeprefix(f'{name}: ')}"
-    if row["noise_std"] is None:
+    if row["status"] == Status.SKIPPED:
         return f"{name}: skipped: {row['output']} is there"
     return (
         f"{name}: noise level {row['noise_std']:.4g}, {row['wall_seconds']:.1f} s: {row['output']}"
