@@ -201,7 +201,7 @@ def check_settings(settings: RunSettings) -> None:
     config = configure(settings.preset, np.empty(NOMINAL_SHAPE), settings.overrides)
     # Here and below: torch takes seconds to load, so only what could be refused waits for it.
     if settings.seed not in EVIDENT_SEEDS:
-        from evodenoise.pipeline import check_seed
+        from evodenoise.checks import check_seed
 
         check_seed(settings.seed)
     if config.device not in EVIDENT_DEVICES:

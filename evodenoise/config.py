@@ -212,7 +212,8 @@ class DenoiseConfig:
     states : int
         Variational states S a patch; at most 2^H.
     epochs : int
-        Length of the training; an epoch visits one of `lattices` sub-lattices.
+        Length of the training; an epoch visits one of `lattices` sub-lattices. 0: none, for
+        models that are trained already.
     lattice_patches : int or None
         Patches an epoch visits, about, on a regular sub-lattice; None: all of them.
     lattices : int
@@ -292,13 +293,13 @@ class DenoiseConfig:
             _whole("group size", added, -2, 8)
         for name in (
             "group_step",
-            "epochs",
             "lattices",
             "batch_size",
             "gradient_batch_size",
             "settling_rounds",
         ):
             _whole(name, getattr(self, name), 1)
+        _whole("epochs", self.epochs, 0)
         if self.lattice_patches is not None:
             _whole("lattice_patches", self.lattice_patches, 1)
         self._check_states()

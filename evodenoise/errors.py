@@ -8,6 +8,7 @@
     │   ├── ImageError            a file or an array is not an image that we can denoise
     │   ├── OutputError           the result could not be put where it is wanted
     │   ├── DeviceError           the requested device is not there
+    │   ├── ModelError            a file is no model of ours, or a damaged one
     │   └── ReferenceImageError   the reference does not match the image
     └── RunError                  something failed while running; exit code 1
         ├── TrainingError         the training left the range of numbers
@@ -43,6 +44,10 @@ class OutputError(InvalidInputError):
 
 class DeviceError(InvalidInputError):
     """The requested device is not there."""
+
+
+class ModelError(InvalidInputError):
+    """A file does not hold a model that can be used."""
 
 
 class ReferenceImageError(InvalidInputError, ValueError):

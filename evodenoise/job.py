@@ -236,8 +236,8 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     conversion = Conversion.read(job.source, settings.files)
     image = conversion.image
 
+    from evodenoise.checks import check_image, check_seed
     from evodenoise.device import resolve_device
-    from evodenoise.pipeline import check_image, check_seed
 
     name, pages = str(job.source), image.pages
     for page in pages:

@@ -11,27 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evodenoise.config import MINIMUM_PATCH_SIZE, DenoiseConfig
+from evodenoise.checks import RandomSource, check_finite, check_image, make_generator
+from evodenoise.config import DenoiseConfig
 from evodenoise.device import resolve_device
-from evodenoise.errors import ConfigError, ImageError, TrainingError
+from evodenoise.errors import ImageError, TrainingError
 from evodenoise.frames import Frames
-from evodenoise.noise import NoiseEstimate, estimate_noise, mean_estimate
+from evodenoise.noise import NoiseEstimate
 from evodenoise.presets import DEFAULT_PRESET, default_patch_size, preset_config
-from evodenoise.scaling import Scaling
-from evodenoise.scene import Scene
-from evodenoise.session import OnShare, Session, noise_to_signal
+from evodenoise.session import OnShare
+from evodenoise.task import Task
+from evodenoise.trained import TrainedModel
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
 Array = npt.NDArray[Any]
 OnEpoch = Callable[[EpochReport], bool | None]
-
-MOST_NOISE = 0.99
-"""Share of the image's variance that the noise can have; beyond it the level must be wrong."""
-
-
-MOST_READ_PAGES = 8
-"""Pages of a stack whose noise is estimated."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,8 @@ class DenoiseResult:
         Side of the patches, in pixels.
     device : str
         Where it was computed.
+    model : TrainedModel or None
+        What was learned; None for a constant image.
     training_seconds, reconstruction_seconds, refinement_seconds : float
         Wall time of the three parts.
     """
@@ -72,6 +68,7 @@ class DenoiseResult:
     stop_reason: StopReason
     patch_size: int
     device: str
+    model: TrainedModel | None = None
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0
     refinement_seconds: float = 0.0
@@ -82,7 +79,8 @@ def denoise(
     config: DenoiseConfig | None = None,
     *,
     missing: Array | None = None,
-    rng: torch.Generator | np.random.Generator | int | None = None,
+    model: TrainedModel | None = None,
+    rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
 ) -> DenoiseResult:
@@ -97,6 +95,9 @@ def denoise(
         Settings; by default the preset ``balanced``, fitted to the image.
     missing : ndarray of bool, shape (Y, X), optional
         More missing pixels.
+    model : TrainedModel, optional
+        Of a sibling image, `DenoiseResult.model`. It replaces the settings of the model and its
+        patches, and is trained further for as many epochs as the settings say, 0 for none.
     rng : torch.Generator, numpy.random.Generator or int, optional
         Source of randomness, or a seed; 0 by default, so that results repeat.
     on_epoch : callable, optional
@@ -142,6 +143,7 @@ def denoise(
         image[None],
         config,
         missing=None if missing is None else missing[None],
+        model=model,
         rng=rng,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
@@ -154,7 +156,8 @@ def denoise_stack(
     config: DenoiseConfig | None = None,
     *,
     missing: Array | None = None,
-    rng: torch.Generator | np.random.Generator | int | None = None,
+    model: TrainedModel | None = None,
+    rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
 ) -> DenoiseResult:
@@ -166,7 +169,7 @@ def denoise_stack(
         Noisy pages.
     missing : ndarray of bool, shape (T, Y, X), optional
         Missing pixels, beside those with a nan.
-    config, rng, on_epoch, on_reconstruction
+    config, model, rng, on_epoch, on_reconstruction
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -180,13 +183,9 @@ def denoise_stack(
         As in `denoise`.
     """
     started = time.perf_counter()
-    if stack.ndim < 3 or not len(stack):
-        raise ImageError(f"shape {stack.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
-    check_image(stack[0], config)
-    check_finite(stack, name="stack")
-    config = config or preset_config(DEFAULT_PRESET, stack.shape[1:])
+    config = _check_stack(stack, config)
     device = resolve_device(config.device)
-    generator = _generator(rng, device)
+    generator = make_generator(rng, device)
     pages = stack if stack.ndim == 4 else stack[..., None]  # (T, Y, X, C)
     frames = Frames.of(pages, missing)
     if frames.missing.all():
@@ -194,63 +193,71 @@ def denoise_stack(
     if frames.constant:
         image = _like(frames.restore(frames.values, pages), stack)
         return _constant(image, pages.shape[-1], device)
-    noise = _noise_of(frames)
-    scaling = Scaling.of(frames.values[~frames.missing], noise)
-    noise_std = noise.std if config.noise_std is None else config.noise_std
-    noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
-    session = Session(
-        _scenes(frames, scaling, config.patch_size, noise_variance, device),
-        config,
-        noise_variance=noise_variance,
-        deadline=None if config.time_limit is None else started + config.time_limit,
-        generator=generator,
-    )
-    outcome = _run(session, scaling, on_epoch, on_reconstruction)
-    estimate = scaling.undo(outcome.estimate)
-    std = frames.restore(scaling.undo_std(outcome.variance), np.zeros(pages.shape))
+    deadline = None if config.time_limit is None else started + config.time_limit
+    task = Task.of(frames, config, model=model, deadline=deadline, generator=generator)
+    outcome = _run(task, on_epoch, on_reconstruction)
+    std = frames.restore(task.scaling.undo_std(outcome.variance), np.zeros(pages.shape))
+    last = outcome.history[-1] if outcome.history else None
     return DenoiseResult(
-        image=_like(frames.restore(estimate, pages), stack),
+        image=_like(frames.restore(task.scaling.undo(outcome.estimate), pages), stack),
         std=std.reshape(stack.shape).astype(np.float32),
-        noise_std=noise_std or outcome.history[-1].noise_std,
-        noise_estimate=noise,
+        noise_std=task.noise_std or (last.noise_std if last else 0.0),
+        noise_estimate=task.noise,
         free_energy=outcome.free_energy,
         history=outcome.history,
-        stop_reason=outcome.history[-1].stop_reason or StopReason.STOPPED,
-        patch_size=session.scenes[0].grid.patch_size,
+        stop_reason=(last and last.stop_reason) or StopReason.STOPPED,
+        patch_size=task.session.scenes[0].grid.patch_size,
         device=str(device),
+        model=task.keep(),
         training_seconds=outcome.trained - started,
         reconstruction_seconds=outcome.rebuilt - outcome.trained,
         refinement_seconds=time.perf_counter() - outcome.rebuilt,
     )
 
 
-def _noise_of(frames: Frames) -> NoiseEstimate:
-    """Estimate the noise of some pages, evenly spaced."""
-    count = len(frames.values)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_READ_PAGES)).round().astype(int))
-    return mean_estimate(
-        [estimate_noise(frames.values[page], missing=frames.missing[page]) for page in chosen]
-    )
+def _check_stack(stack: Array, config: DenoiseConfig | None) -> DenoiseConfig:
+    """Refuse what is no stack of images; return the settings, by default those for its pages."""
+    if stack.ndim < 3 or not len(stack):
+        raise ImageError(f"shape {stack.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
+    check_image(stack[0], config)
+    check_finite(stack, name="stack")
+    return config or preset_config(DEFAULT_PRESET, stack.shape[1:])
 
 
-def _scenes(
-    frames: Frames,
-    scaling: Scaling,
-    patch_size: int | None,
-    noise_variance: float,
-    device: torch.device,
-) -> list[Scene]:
-    """Make a scene of each page, with patches as the noise demands."""
-    shape = frames.values.shape[1:]
-    side = patch_size or default_patch_size(noise_to_signal(noise_variance), shape)
-    return [
-        Scene(
-            torch.from_numpy(scaling.apply(page)).to(device),
-            side,
-            torch.from_numpy(gaps).to(device),
-        )
-        for page, gaps in zip(frames.values, frames.missing, strict=True)
-    ]
+def train_model(
+    stack: Array,
+    config: DenoiseConfig | None = None,
+    *,
+    rng: RandomSource = None,
+    on_epoch: OnEpoch | None = None,
+) -> TrainedModel:
+    """Train one model on patches of all pages of a stack, and denoise none of them.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (T, Y, X) or (T, Y, X, C)
+        Noisy pages.
+    config, rng, on_epoch
+        As in `denoise`.
+
+    Returns
+    -------
+    TrainedModel
+        For `denoise` and images of that kind.
+
+    Raises
+    ------
+    ImageError, ConfigError, DeviceError, TrainingError
+        As in `denoise`; ImageError too if all pages are constant.
+    """
+    config = _check_stack(stack, config)
+    generator = make_generator(rng, resolve_device(config.device))
+    frames = Frames.of(stack if stack.ndim == 4 else stack[..., None])
+    if frames.constant:
+        raise ImageError("the images are constant; there is nothing to learn from")
+    task = Task.of(frames, config, generator=generator)
+    _train(task, on_epoch)
+    return task.keep()
 
 
 @dataclass(frozen=True)
@@ -266,18 +273,13 @@ class _Outcome:
 
 
 def _run(
-    session: Session,
-    scaling: Scaling,
+    task: Task,
     on_epoch: OnEpoch | None,
     on_reconstruction: OnShare | None,
 ) -> _Outcome:
     """Train, rebuild and refine."""
-    values = session.scenes[0].grid.pixels
-    history: list[EpochReport] = []
-    for report in session.train():
-        history.append(scaling.in_pixel_units(report, values))
-        if on_epoch is not None and on_epoch(history[-1]):
-            break
+    session, values = task.session, task.session.scenes[0].grid.pixels
+    history = _train(task, on_epoch)
     trained = time.perf_counter()
     first = list(session.rebuild(on_reconstruction))
     rebuilt = time.perf_counter()
@@ -290,11 +292,22 @@ def _run(
     return _Outcome(
         estimate,
         torch.stack([page.variance for page in first]).cpu().numpy(),
-        scaling.log_density(sum(page.free_energy for page in first) / len(first), values),
+        task.scaling.log_density(sum(page.free_energy for page in first) / len(first), values),
         tuple(history),
         trained,
         rebuilt,
     )
+
+
+def _train(task: Task, on_epoch: OnEpoch | None) -> list[EpochReport]:
+    """Train until the end, or until the caller has seen enough."""
+    values = task.session.scenes[0].grid.pixels
+    history: list[EpochReport] = []
+    for report in task.session.train():
+        history.append(task.scaling.in_pixel_units(report, values))
+        if on_epoch is not None and on_epoch(history[-1]):
+            break
+    return history
 
 
 def _constant(image: Array, channels: int, device: torch.device) -> DenoiseResult:
@@ -310,91 +323,6 @@ def _constant(image: Array, channels: int, device: torch.device) -> DenoiseResul
         patch_size=default_patch_size(0.0, image.shape[1:]),
         device=str(device),
     )
-
-
-def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str = "image") -> None:
-    """Check that an array is an image that the settings fit.
-
-    Parameters
-    ----------
-    image : ndarray
-        To be checked.
-    config : DenoiseConfig, optional
-        The settings.
-    name : str
-        What to call the image in a message.
-
-    Raises
-    ------
-    ImageError
-        If the array is no image of finite numbers, or too small.
-    ConfigError
-        If the patch size does not fit.
-    """
-    if image.ndim not in (2, 3) or (image.ndim == 3 and not 1 <= image.shape[2] <= 4):
-        raise ImageError(
-            f"{name}: shape {image.shape} is not a gray (Y, X) or colour (Y, X, C) image"
-        )
-    if image.dtype.kind not in "uif":
-        raise ImageError(f"{name}: values of type {image.dtype}; integers or floats are needed")
-    bad = np.count_nonzero(np.isinf(image))
-    if bad:
-        raise ImageError(
-            f"{name}: {bad} values are infinite; replace them first, by NaN if missing"
-        )
-    height, width = image.shape[:2]
-    shorter = int(min(height, width))
-    if shorter < MINIMUM_PATCH_SIZE:
-        raise ImageError(
-            f"{name}: {width} x {height} pixels; "
-            f"at least {MINIMUM_PATCH_SIZE} x {MINIMUM_PATCH_SIZE} are needed"
-        )
-    if config is not None and config.patch_size is not None and config.patch_size > shorter:
-        raise ConfigError(
-            f"{name}: patch size {config.patch_size} does not fit into {width} x {height} pixels; "
-            f"use at most {shorter}"
-        )
-
-
-def check_finite(values: Array, *, name: str) -> None:
-    """Refuse infinite values; those that are no number are taken for missing.
-
-    Raises
-    ------
-    ImageError
-        If there are any.
-    """
-    bad = np.count_nonzero(np.isinf(values))
-    if bad:
-        raise ImageError(f"{name}: {bad} values are infinite; replace them, by NaN where missing")
-
-
-def _generator(
-    rng: torch.Generator | np.random.Generator | int | None, device: torch.device
-) -> torch.Generator:
-    """Make the one generator of a run, on the device that computes."""
-    if isinstance(rng, torch.Generator) and rng.device.type == device.type:
-        return rng
-    if isinstance(rng, torch.Generator):
-        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-    elif isinstance(rng, np.random.Generator):
-        seed = int(rng.integers(2**62))
-    else:
-        seed = check_seed(rng or 0)
-    return torch.Generator(device).manual_seed(seed)
-
-
-def check_seed(seed: int) -> int:
-    """Refuse seeds that torch could not take; return the seed.
-
-    Raises
-    ------
-    ConfigError
-        If the seed is no whole number of 63 bits.
-    """
-    if not isinstance(seed, (int, np.integer)) or not 0 <= int(seed) < 2**63:
-        raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
-    return int(seed)
 
 
 def _like(estimate: Array, image: Array) -> Array:

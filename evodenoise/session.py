@@ -3,13 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
+from evodenoise.canvas import Canvas, Rebuilt
 from evodenoise.config import Covariance, DenoiseConfig, Refinement
+from evodenoise.errors import TrainingError
 from evodenoise.groups import (
     GroupSettings,
     gaussian_groups,
@@ -17,13 +20,18 @@ from evodenoise.groups import (
     low_rank_groups,
     low_rank_settings,
 )
-from evodenoise.patches import PatchAverage
+from evodenoise.lattices import choose_lattices, interleave
 from evodenoise.scene import Scene
+from evodenoise.trained import TrainedModel
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import concatenate_patches
-from evodenoise.tvae.reconstruction import Estimate, Reconstructor
+from evodenoise.tvae.observations import Patches, concatenate_patches
+from evodenoise.tvae.reconstruction import (
+    Reconstructor,
+    collect_codebook,
+    nearest_states,
+)
 from evodenoise.tvae.schedule import Budget
-from evodenoise.tvae.states import initial_states
+from evodenoise.tvae.states import VariationalStates, initial_states
 from evodenoise.tvae.training import EpochReport, fit
 
 OnShare = Callable[[float], None]
@@ -34,57 +42,6 @@ LOW_RANK_SHARE = 0.6
 
 REFINEMENT_PASSES = 6
 """Refinement costs about as much as so many visits to all patches."""
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """An image put together from its patches.
-
-    Attributes
-    ----------
-    image : Tensor, shape (Y, X, C)
-        Posterior mean.
-    variance : Tensor, shape (Y, X, C)
-        Weighted mean of the posterior variances of the patches that cover a pixel.
-    free_energy : float
-        Mean over all patches, in nats per patch.
-    """
-
-    image: Tensor
-    variance: Tensor
-    free_energy: float
-
-
-class Canvas:
-    """The running average of the estimated patches of an image.
-
-    Parameters
-    ----------
-    scene : Scene
-        The image.
-    """
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        dtype, device = scene.image.dtype, scene.image.device
-        self.image = PatchAverage(scene.grid, dtype, device)
-        self.variance = PatchAverage(scene.grid, dtype, device)
-        self.free_energy = torch.zeros((), device=device)
-
-    def add(self, positions: Tensor, estimate: Estimate, weigh: Callable[[Tensor], Tensor]) -> None:
-        """Add estimated patches at their positions (N,), weighed by their pixels' variance."""
-        basis = self.scene.basis
-        # The diagonal of U diag(variance) U^T.
-        variance = estimate.variance @ basis.T.square()
-        weights = weigh(variance)
-        self.image.add(positions, estimate.mean @ basis.T, weights)
-        self.variance.add(positions, variance, weights)
-        self.free_energy += estimate.free_energy.sum()
-
-    def rebuilt(self) -> Rebuilt:
-        """Return what has been put together."""
-        free_energy = float(self.free_energy) / self.scene.grid.patches
-        return Rebuilt(self.image.image(), self.variance.image(), free_energy)
 
 
 class Session:
@@ -102,6 +59,8 @@ class Session:
         When all must be done, on the scale of `time.perf_counter`.
     generator : torch.Generator
         Source of randomness, on the images' device.
+    trained : TrainedModel, optional
+        Where to start from; with 0 epochs it stays as it is.
     """
 
     def __init__(
@@ -112,49 +71,93 @@ class Session:
         noise_variance: float,
         deadline: float | None,
         generator: torch.Generator,
+        trained: TrainedModel | None = None,
     ) -> None:
         self.scenes, self.config, self.generator = scenes, config, generator
         self.noise_variance, self.deadline = noise_variance, deadline
-        wanted = config.lattice_patches and max(1, config.lattice_patches // len(scenes))
-        lattices = [
-            choose_lattices(scene, wanted, config.lattices, generator=generator) for scene in scenes
-        ]
-        self.positions = [torch.cat(own) for own in lattices]
-        self.lattices = interleave(lattices)
-        self.model = BinaryLatentVAE(
-            config.latents,
-            config.hidden,
-            scenes[0].grid.pixels,
-            active=config.initial_active,
-            covariance=config.covariance is Covariance.DCT and noise_variance > 0,
-            generator=generator,
-        )
-        self.variational = initial_states(
-            sum(map(len, self.positions)),
-            config.states,
-            config.latents,
-            active=config.initial_active,
-            generator=generator,
-        )
+        self.codebook: Tensor | None = None
+        self.positions: list[Tensor] = []
+        self.variational: VariationalStates | None = None
+        if trained is None:
+            self.model = BinaryLatentVAE(
+                config.latents,
+                config.hidden,
+                scenes[0].grid.pixels,
+                active=config.initial_active,
+                covariance=config.covariance is Covariance.DCT and noise_variance > 0,
+                generator=generator,
+            )
+        else:
+            self.model = trained.build(generator.device)
+            self.codebook = self._collect(trained.codebook.to(generator.device))
+            if trained.unlocked:
+                self.model.noise_variance.fill_(noise_variance)
 
     def train(self) -> Iterator[EpochReport]:
         """Train until the budget is spent; yield a report an epoch."""
-        passes = 0 if self.config.refinement is Refinement.NONE else REFINEMENT_PASSES
+        config, count = self.config, len(self.scenes)
+        if not config.epochs:
+            return
+        wanted = config.lattice_patches and max(1, config.lattice_patches // count)
+        lattices = [
+            choose_lattices(scene, wanted, config.lattices, generator=self.generator)
+            for scene in self.scenes
+        ]
+        self.positions = [torch.cat(own) for own in lattices]
+        own = zip(self.scenes, self.positions, strict=True)
+        patches = concatenate_patches([scene.patches(positions) for scene, positions in own])
+        self.variational = self._first_states(patches)
+        passes = 0 if config.refinement is Refinement.NONE else REFINEMENT_PASSES
         budget = Budget(
-            self.config.epochs,
+            config.epochs,
             deadline=self.deadline,
             patches=sum(scene.grid.patches for scene in self.scenes),
             later_passes=passes,
         )
-        own = zip(self.scenes, self.positions, strict=True)
-        return fit(
-            concatenate_patches([scene.patches(positions) for scene, positions in own]),
+        yield from fit(
+            patches,
             self.model,
             self.variational,
-            self.config,
-            lattices=self.lattices,
+            config,
+            lattices=interleave(lattices),
             budget=budget,
             noise_variance=self.noise_variance or None,
+            generator=self.generator,
+        )
+
+    def _first_states(self, patches: Patches) -> VariationalStates:
+        """Give patches random states, or those of a trained model that suit them most."""
+        config = self.config
+        states = initial_states(
+            len(patches),
+            config.states,
+            config.latents,
+            active=config.initial_active,
+            generator=self.generator,
+        )
+        if self.codebook is None:
+            return states
+        size = config.batch_size
+        nearest = [
+            nearest_states(self.model, some, self.codebook, config.states)
+            for some in patches.split(size)
+        ]
+        return VariationalStates(torch.cat(nearest), states.log_joints)
+
+    def learned(self) -> Tensor:
+        """Return codes in use (M, K): of the training, or of the model that was given."""
+        if self.variational is None and self.codebook is not None:
+            return self.codebook
+        if self.variational is None:
+            raise TrainingError("nothing was trained; ask for at least one epoch")
+        return self._collect(self.variational.states[:, 0])
+
+    def _collect(self, states: Tensor) -> Tensor:
+        return collect_codebook(
+            states,
+            self.config.states,
+            self.config.latents,
+            active=self.config.initial_active,
             generator=self.generator,
         )
 
@@ -171,15 +174,22 @@ class Session:
         Rebuilt
             One image after the other.
         """
+        self.codebook = self.learned()
         reconstructor = Reconstructor(
-            self.model, self.variational, self.config, generator=self.generator
+            self.model,
+            self.variational,
+            self.config,
+            codebook=self.codebook,
+            generator=self.generator,
         )
         started, done, first = time.perf_counter(), 0, 0
         total = sum(scene.grid.patches for scene in self.scenes)
-        for scene, positions in zip(self.scenes, self.positions, strict=True):
+        for scene, positions in zip_longest(self.scenes, self.positions):
             places = torch.full((scene.grid.patches,), -1, device=scene.image.device)
-            places[positions] = torch.arange(first, first + len(positions), device=places.device)
-            first += len(positions)
+            if positions is not None:
+                known = torch.arange(first, first + len(positions), device=places.device)
+                places[positions] = known
+                first += len(positions)
             canvas = Canvas(scene)
             every = torch.arange(scene.grid.patches, device=places.device)
             for some in every.split(self.config.batch_size):
@@ -262,59 +272,3 @@ class Session:
 def noise_to_signal(noise_variance: float) -> float:
     """Noise over signal, as standard deviations, of an image of unit variance in all."""
     return math.sqrt(noise_variance / max(1 - noise_variance, 1e-3))
-
-
-def choose_lattices(
-    scene: Scene, wanted: int | None, count: int, *, generator: torch.Generator
-) -> list[Tensor]:
-    """Choose the sub-lattices to train on: strides, and random distinct offsets.
-
-    Parameters
-    ----------
-    scene : Scene
-        The image.
-    wanted : int or None
-        Patches of a sub-lattice, about; None: all of them.
-    count : int
-        Sub-lattices at most.
-    generator : torch.Generator
-        Source of randomness; its device is the result's.
-
-    Returns
-    -------
-    list of Tensor of int64
-        Positions, lattice by lattice; patches without any pixel are left out.
-    """
-    grid = scene.grid
-    ratio = grid.patches / (wanted or grid.patches)
-    # In a strip too narrow for equal strides the longer side takes what is left.
-    down = min(max(1, math.ceil(math.sqrt(ratio))), grid.rows)
-    right = min(max(1, math.ceil(ratio / down)), grid.columns)
-    down = min(max(down, math.ceil(ratio / right)), grid.rows)
-    offsets = torch.randperm(down * right, generator=generator, device=generator.device)
-    return [
-        scene.visible(grid.sublattice((down, right), divmod(offset, right)).to(generator.device))
-        for offset in offsets[:count].tolist()
-    ]
-
-
-def interleave(lattices: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Join the sub-lattices of all images that an epoch visits together.
-
-    Parameters
-    ----------
-    lattices : sequence of sequence of Tensor
-        For each image its sub-lattices; where there are fewer of them they come again.
-
-    Returns
-    -------
-    list of Tensor of int64
-        Places in the list of all patches, image by image and lattice by lattice.
-    """
-    device = lattices[0][0].device
-    sizes = [len(lattice) for own in lattices for lattice in own]
-    places = list(torch.arange(sum(sizes), device=device).split(sizes))
-    numbered = [[places.pop(0) for _ in own] for own in lattices]
-    rounds = max(map(len, numbered))
-    joined = [torch.cat([own[turn % len(own)] for own in numbered]) for turn in range(rounds)]
-    return [lattice for lattice in joined if len(lattice)]

@@ -79,12 +79,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frames": set(),
     "scene": {"patches", "tvae.observations"},
     "scaling": {"noise", "tvae.training"},
+    "lattices": {"scene"},
+    "canvas": {"scene", "patches", "tvae.reconstruction"},
+    "trained": {"tvae.model", "config", "errors"},
     "session": {
         *("tvae.training", "tvae.reconstruction", "tvae.model", "tvae.schedule", "tvae.states"),
-        *("groups", "patches", "scene", "tvae.observations", "config"),
+        *("trained", "canvas", "lattices", "scene", "groups"),
+        *("tvae.observations", "config", "errors"),
     },
+    "task": {
+        *("session", "trained", "scene", "scaling", "frames"),
+        *("noise", "presets", "config", "errors"),
+    },
+    "checks": {"config", "errors"},
     "pipeline": {
-        *("session", "scaling", "frames", "scene", "tvae.training", "tvae.schedule"),
+        *("task", "checks", "session", "trained", "frames", "tvae.training", "tvae.schedule"),
         *("noise", "device", "presets", "config", "errors"),
     },
     "": {"pipeline", "presets", "config"},
@@ -93,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extras": {"figure", "images", "metrics"},
     "meter": set(),
     "job": {
+        "checks",
         *("conversion", "stacks", "", "extras", "meter"),
         *("pipeline", "session", "device", "images", "metrics", "presets", "config", "errors"),
     },
@@ -101,6 +111,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"job", "report", "device", "errors"},
     "pool": {"worker", "job", "images", "errors"},
     "batch": {
+        "checks",
         *(
             "pool",
             "worker",
@@ -140,6 +151,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli.info": {"cli.options", "cli.tables", "images", "noise", "errors", ""},
     "cli.benchmark": {
+        "checks",
         *("cli.options", "cli.file_options", "cli.interrupts", "cli.progress", "cli.output"),
         *("cli.tables", "benchmark", "benchmark_summary", "report", "job", "pipeline", "device"),
         *("images", "presets", "config", "errors"),
@@ -175,7 +187,8 @@ ROOMS: dict[str, set[str]] = {
     "typer": CLI,
     "rich": {"cli.progress", "cli.batch_progress", "cli.tables"},
     "torch": {
-        *("device", "meter", "patches", "groups", "scene", "session", "pipeline"),
+        *("device", "meter", "patches", "groups", "scene", "lattices", "canvas", "session"),
+        *("trained", "task", "checks", "pipeline"),
         *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }

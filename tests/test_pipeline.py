@@ -11,6 +11,7 @@ import torch
 from scenes import Array, add_noise, as_dtype, psnr, wave
 
 from evodenoise import pipeline
+from evodenoise.checks import check_image
 from evodenoise.config import (
     Covariance,
     DenoiseConfig,
@@ -19,7 +20,7 @@ from evodenoise.config import (
     Mutation,
 )
 from evodenoise.errors import ConfigError, DeviceError, ImageError, InvalidInputError, TrainingError
-from evodenoise.pipeline import check_image, denoise, denoise_stack
+from evodenoise.pipeline import denoise, denoise_stack
 from evodenoise.presets import preset_config
 from evodenoise.tvae.training import EpochReport
 

@@ -149,7 +149,7 @@ def _parse_sigmas(text: str) -> list[float]:
 
 
 def _parse_seeds(text: str) -> list[int]:
-    from evodenoise.pipeline import check_seed
+    from evodenoise.checks import check_seed
 
     try:
         return [check_seed(int(seed)) for seed in text.split(",")]
@@ -179,8 +179,8 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def _read(files: Sequence[Path]) -> dict[str, "Array"]:
     """Read the clean images; each goes by its bare name if no other one has it."""
     from evodenoise.benchmark import check_clean
+    from evodenoise.checks import check_image
     from evodenoise.images import read_image
-    from evodenoise.pipeline import check_image
 
     stems = Counter(file.stem for file in files)
     images = {}

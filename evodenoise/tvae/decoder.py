@@ -94,9 +94,14 @@ class Decoder(nn.Module):
         self.weights[-1].data[pixels:] *= 0.1
         self.biases[-1].data[pixels:] = LOCKED_SPREAD
 
+    @property
+    def covariance(self) -> bool:
+        """Whether there are outputs for the variances."""
+        return len(self.biases[-1]) > self.pixels
+
     def unlock(self) -> None:
         """Let the variances speak from now on, if there are outputs for them."""
-        self.unlocked = len(self.biases[-1]) > self.pixels
+        self.unlocked = self.covariance
 
     def embed(self, states: Tensor) -> Tensor:
         """Sum the first layer's rows over the ones of states (..., K): (..., H_1)."""

@@ -8,8 +8,11 @@ from torch import Tensor
 from evodenoise.config import DenoiseConfig
 from evodenoise.tvae.evolution import Variation, evolve
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches
+from evodenoise.tvae.observations import Observations, Patches
 from evodenoise.tvae.states import VariationalStates, hash_keys
+
+PROMISING_STATES = 4
+"""Offspring and migrants of a patch with gaps that are evaluated exactly."""
 
 CURVATURE_SAMPLE = 64
 """States over which the curvature of each latent is averaged."""
@@ -34,8 +37,19 @@ class PatchScorer:
     curvature: Tensor
 
     def log_joint(self, states: Tensor) -> Tensor:
-        """Evaluate log p(x_n, z): states (N, M, K) to (N, M)."""
-        return self.model.log_joint(self.patches, states)
+        """Evaluate log p(x_n, z): states (N, M, K) to (N, M).
+
+        Of patches with gaps, whose density is expensive, the most promising states only; the
+        others count as impossible.
+        """
+        if not isinstance(self.patches, Observations) or states.shape[1] <= PROMISING_STATES:
+            return self.model.log_joint(self.patches, states)
+        rough = self.model.rough_log_joint(self.patches, states)
+        chosen = rough.topk(PROMISING_STATES, dim=1).indices
+        exact = self.model.log_joint(
+            self.patches, states.gather(1, chosen[..., None].expand(-1, -1, states.shape[2]))
+        )
+        return torch.full_like(rough, -torch.inf).scatter_(1, chosen, exact)
 
     def flip_gains(self, states: Tensor) -> Tensor:
         """Estimate the change of log p(x_n, z) for flipping each bit: (N, P, K) to (N, P, H)."""

@@ -114,6 +114,27 @@ class BinaryLatentVAE(nn.Module):
             exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
         return -0.5 * (exponent + self.pixels * math.log(2 * math.pi))
 
+    def completed_log_likelihood(self, patches: Patches, emission: Emission) -> Tensor:
+        """Evaluate what has the gradient of `log_likelihood` at little cost: (...).
+
+        The expectation of log p(x | z) over missing pixels, given the others and the present
+        emission, which is held fixed: by Fisher's identity its gradient is the one wanted.
+        """
+        if not isinstance(patches, Observations):
+            return self.log_likelihood(patches, emission)
+        variance = self.total_variance(emission)
+        with torch.no_grad():
+            errors, unseen = patches.complete(patches.values - emission.mean, 1 / variance)
+            completed = emission.mean + errors
+        everything = self.log_likelihood(completed, emission)
+        return everything - 0.5 * (unseen / variance).sum(-1)
+
+    def rough_log_joint(self, patches: Observations, states: Tensor) -> Tensor:
+        """Estimate `log_joint` as if the pixels of a patch were independent given the state."""
+        emission: Emission = self.decoder(states)
+        variance = self.total_variance(emission).expand_as(emission.mean)
+        return self.log_prior(states) + patches.pixel_log_density(emission.mean, variance)
+
     def log_joint(self, patches: Patches, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for the states of each patch.
 
@@ -160,8 +181,10 @@ class BinaryLatentVAE(nn.Module):
         emission: Emission = self.decoder(states)
         if isinstance(patches, Observations):
             scores = self.cross_log_joints(patches.values, states)
-            incomplete = patches.gaps > 0
-            scores[incomplete] = self._cross_pixels(patches[incomplete], states, emission)
+            gapped = patches.gaps > 0
+            variance = self.total_variance(emission).expand_as(emission.mean)
+            rough = patches[gapped].cross_pixel_log_density(emission.mean, variance)
+            scores[gapped] = rough + self.log_prior(states)
             return scores
         variance = self.total_variance(emission).expand_as(emission.mean)
         precision = 1 / variance
@@ -173,18 +196,6 @@ class BinaryLatentVAE(nn.Module):
         else:
             exponent.addmm_(patches.square(), precision.T)
         return self.log_prior(states) - 0.5 * (exponent + self.pixels * math.log(2 * math.pi))
-
-    def _cross_pixels(self, patches: Observations, states: Tensor, emission: Emission) -> Tensor:
-        """Estimate log p(x_n, z) of pairs from the diagonal of the pixels' covariance."""
-        basis = patches.basis[:-1]
-        seen = patches.values.new_ones(len(patches), len(patches.basis))
-        seen = seen.scatter_(1, patches.missing.long(), 0.0)[:, :-1]
-        variance = self.total_variance(emission).expand_as(emission.mean) @ basis.T.square()
-        mean, values = emission.mean @ basis.T, patches.values @ basis.T
-        constants = mean.square() / variance + (2 * math.pi * variance).log()
-        exponent = (seen * values.square()) @ (1 / variance).T + seen @ constants.T
-        exponent.addmm_(seen * values, (mean / variance).T, alpha=-2)
-        return self.log_prior(states) - 0.5 * exponent
 
     def clean_moments(self, patches: Patches, states: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and variance of the clean coefficients given x_n and each state.
@@ -250,7 +261,7 @@ class BinaryLatentVAE(nn.Module):
         with torch.enable_grad():
             embedding = self.decoder.embed(states).detach().requires_grad_()
             emission = self.decoder.decode(embedding)
-            likelihood = self.log_likelihood(patches[:, None], emission)
+            likelihood = self.completed_log_likelihood(patches[:, None], emission)
             (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
             return slope
 

@@ -132,6 +132,58 @@ class Observations:
             added[place] = spread.square().sum(1)
         return flat.view_as(errors), added.view_as(errors)
 
+    def pixel_log_density(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """Evaluate the density of the observed pixels as if they were independent.
+
+        Parameters
+        ----------
+        mean, variance : Tensor, shape (N, M, D)
+            Of the coefficients, for M states of each of these N patches.
+
+        Returns
+        -------
+        Tensor, shape (N, M)
+            Nats; good enough to choose what to evaluate exactly.
+        """
+        errors, spread = (mean - self.values[:, None]) @ self._pixels, variance @ self._squares
+        terms = errors.square() / spread + (2 * math.pi * spread).log()
+        return -0.5 * torch.einsum("nmd,nd->nm", terms, self.seen)
+
+    def cross_pixel_log_density(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """Do the same for all pairs of N patches and M states.
+
+        Parameters
+        ----------
+        mean, variance : Tensor, shape (M, D)
+            Of the coefficients.
+
+        Returns
+        -------
+        Tensor, shape (N, M)
+            Nats.
+        """
+        seen, values = self.seen, self.values @ self._pixels
+        mean, spread = mean @ self._pixels, variance @ self._squares
+        constants = mean.square() / spread + (2 * math.pi * spread).log()
+        exponent = (seen * values.square()) @ (1 / spread).T + seen @ constants.T
+        return -0.5 * exponent.addmm_(seen * values, (mean / spread).T, alpha=-2)
+
+    @property
+    def seen(self) -> Tensor:
+        """1 for pixels that are there, 0 for missing ones: (N, D)."""
+        ones = self.values.new_ones(len(self.values), len(self.basis))
+        return ones.scatter_(1, self.missing.long(), 0.0)[:, :-1]
+
+    @property
+    def _pixels(self) -> Tensor:
+        """From coefficients (..., D) to pixels."""
+        return self.basis[:-1].T
+
+    @property
+    def _squares(self) -> Tensor:
+        """From the variances of coefficients (..., D) to those of pixels."""
+        return self._pixels.square()
+
     def squared_errors(self, errors: Tensor) -> Tensor:
         """Sum the squared errors of the observed pixels: (..., D) to (...)."""
         at_gaps = torch.einsum("...d,...md->...m", errors, self.basis[self.missing.long()])
@@ -140,13 +192,16 @@ class Observations:
     def _gaps(self, errors: Tensor, precision: Tensor) -> "Iterator[tuple[Tensor, _Gap]]":
         """Gather what the equations need, for some flattened rows of errors (..., D) at a time."""
         empty = len(self.basis) - 1
-        rows = (self.gaps > 0).expand(errors.shape[:-1]).flatten().nonzero()[:, 0]
+        # Rows with as many gaps as each other go together: the widest sets the size of them all.
+        counts, rows = self.gaps.expand(errors.shape[:-1]).flatten().sort(stable=True)
+        rows = rows[counts > 0]
         missing = self.missing.expand(*errors.shape[:-1], -1).flatten(0, -2)
         precision = precision.expand_as(errors).flatten(0, -2)
         errors = errors.flatten(0, -2)
         size = max(1, MATRIX_VALUES // max(1, missing.shape[-1] * empty))
         for some in rows.split(size) if len(rows) else ():
             named = missing[some].long()
+            named = named[:, : int((named < empty).sum(1).max())]
             yield some, _Gap(self.basis[named], named == empty, errors[some], precision[some])
 
 

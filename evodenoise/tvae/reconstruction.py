@@ -12,7 +12,13 @@ from evodenoise.tvae.evolution import distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Patches
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
-from evodenoise.tvae.states import VariationalStates, concatenate, initial_states, widen
+from evodenoise.tvae.states import (
+    VariationalStates,
+    concatenate,
+    hash_keys,
+    initial_states,
+    widen,
+)
 
 CODEBOOK = 1024
 """States of trained patches that are offered to all others."""
@@ -44,10 +50,12 @@ class Reconstructor:
     ----------
     model : BinaryLatentVAE
         The trained model; it is not changed.
-    trained : VariationalStates, (N, S)
-        States of the patches it was trained on.
+    trained : VariationalStates, (N, S), or None
+        States of the patches it was trained on, if they are among those to come.
     config : DenoiseConfig
         Evolution, and when the states have settled.
+    codebook : Tensor of int16, shape (M, K)
+        States in use, as made by `collect_codebook`; at least S distinct ones.
     generator : torch.Generator
         Source of randomness, on the model's device.
     """
@@ -55,30 +63,16 @@ class Reconstructor:
     def __init__(
         self,
         model: BinaryLatentVAE,
-        trained: VariationalStates,
+        trained: VariationalStates | None,
         config: DenoiseConfig,
         *,
+        codebook: Tensor,
         generator: torch.Generator,
     ) -> None:
         self.model, self.trained, self.config = model, trained, config
+        self.codebook = codebook
         self.e_step = EStep(model, config, generator=generator)
-        self.codebook = self._codebook(generator)
-        self.e_step.measure_curvature(self.codebook)
-
-    def _codebook(self, generator: torch.Generator) -> Tensor:
-        """Collect distinct states in use, in random order, at least S: (M, K)."""
-        count, latents = self.config.states, self.model.latents
-        sample = torch.randperm(
-            len(self.trained.states), generator=generator, device=generator.device
-        )[: 4 * CODEBOOK]
-        best = self.trained.states[sample, 0]
-        spare = initial_states(
-            1, count, latents, active=self.config.initial_active, generator=generator
-        ).states[0]
-        pool = distinct_states(
-            concatenate([best, spare], latents, dim=0), self.e_step.variation.keys
-        )
-        return pool[: max(CODEBOOK, count)]
+        self.e_step.measure_curvature(codebook)
 
     @torch.no_grad()
     def __call__(
@@ -122,12 +116,13 @@ class Reconstructor:
     def _start(self, patches: Patches, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
         latents = self.model.latents
+        if self.trained is None:
+            return nearest_states(self.model, patches, self.codebook, self.config.states)
         states = self.trained.states[known.clamp(min=0)]
         strange = known < 0
         if not strange.any():
             return states
-        scores = self.model.cross_log_joints(patches[strange], self.codebook)
-        chosen = self.codebook[scores.topk(self.config.states, dim=1).indices]
+        chosen = nearest_states(self.model, patches[strange], self.codebook, self.config.states)
         places = max(states.shape[-1], chosen.shape[-1])
         states = widen(states, places, latents)
         states[strange] = widen(chosen, places, latents)
@@ -135,3 +130,43 @@ class Reconstructor:
 
     def _guests(self) -> Tensor | None:
         return self.codebook if self.config.evolution.migrants else None
+
+
+def nearest_states(
+    model: BinaryLatentVAE, patches: Patches, codebook: Tensor, count: int
+) -> Tensor:
+    """Choose for each patch the states of a codebook (M, K) that suit it most: (B, S, K)."""
+    return codebook[model.cross_log_joints(patches, codebook).topk(count, dim=1).indices]
+
+
+def collect_codebook(
+    states: Tensor, count: int, latents: int, *, active: float, generator: torch.Generator
+) -> Tensor:
+    """Collect distinct states in use, in random order.
+
+    Parameters
+    ----------
+    states : Tensor of int16, shape (N, K)
+        The best state of each patch, or of any number of them.
+    count : int
+        How many there must be at least, S; what is missing is drawn at random.
+    latents : int
+        H.
+    active : float
+        Ones of a random state, on average.
+    generator : torch.Generator
+        Source of randomness, on the states' device.
+
+    Returns
+    -------
+    Tensor of int16, shape (M, K)
+        The codebook.
+    """
+    device = generator.device
+    sample = torch.randperm(len(states), generator=generator, device=device)[: 4 * CODEBOOK]
+    spare = initial_states(1, count, latents, active=active, generator=generator).states[0]
+    pool = distinct_states(
+        concatenate([states[sample], spare], latents, dim=0),
+        hash_keys(latents, generator=generator),
+    )
+    return pool[: max(CODEBOOK, count)]

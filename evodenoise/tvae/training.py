@@ -108,7 +108,7 @@ def m_step(
     """
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
-    likelihood = model.log_likelihood(mine, emission)
+    likelihood = model.completed_log_likelihood(mine, emission)
     loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
     optimizer.zero_grad()
     loss.backward()

@@ -145,6 +145,18 @@ def test_gradient_is_that_of_the_density(model: BinaryLatentVAE, patches: Observ
         assert bias.grad[place].item() == pytest.approx(slope.item(), rel=1e-5, abs=1e-6)
 
 
+def test_the_completed_density_has_the_same_gradient(
+    model: BinaryLatentVAE, patches: Observations
+) -> None:
+    states, parameters = some_states().expand(len(patches), -1, -1), list(model.parameters())
+    emission = model.decoder(states)
+    exact = model.log_likelihood(patches[:, None], emission).sum()
+    cheap = model.completed_log_likelihood(patches[:, None], emission).sum()
+    expected = torch.autograd.grad(exact, parameters, retain_graph=True)
+    for found, wanted in zip(torch.autograd.grad(cheap, parameters), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_candidates_are_ranked_by_the_observed_pixels(
     model: BinaryLatentVAE, patches: Observations
 ) -> None:
@@ -155,6 +167,8 @@ def test_candidates_are_ranked_by_the_observed_pixels(
     torch.testing.assert_close(scores[-1], model.log_prior(states))  # nothing seen
     if not model.decoder.unlocked:  # independent pixels
         torch.testing.assert_close(scores, exact)
+    rough = model.rough_log_joint(patches, states.expand(len(patches), -1, -1))
+    torch.testing.assert_close(rough[1:], scores[1:])
 
 
 def test_an_e_step_never_lowers_the_free_energy(

@@ -19,7 +19,7 @@ from torch import Tensor
 from evodenoise.config import DenoiseConfig, EvolutionConfig, Mutation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.posterior import truncated_free_energy
-from evodenoise.tvae.reconstruction import Reconstructor
+from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
 from evodenoise.tvae.states import VariationalStates, initial_states
 
 LATENTS, TRAINED = 8, 40
@@ -39,7 +39,11 @@ def reconstructor(
     model: BinaryLatentVAE, config: DenoiseConfig = CONFIG, trained: VariationalStates | None = None
 ) -> Reconstructor:
     trained = trained or trained_states(model, config.states)
-    return Reconstructor(model, trained, config, generator=generator())
+    source = generator()
+    codebook = collect_codebook(
+        trained.states[:, 0], config.states, LATENTS, active=2.0, generator=source
+    )
+    return Reconstructor(model, trained, config, codebook=codebook, generator=source)
 
 
 def best_bound(model: BinaryLatentVAE, patches: Tensor, states: int) -> Tensor:
