@@ -23,6 +23,7 @@ from evodenoise.groups import (
 from evodenoise.lattices import choose_lattices, interleave
 from evodenoise.scene import Scene
 from evodenoise.trained import TrainedModel
+from evodenoise.tvae.batches import in_batches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Patches, concatenate_patches
 from evodenoise.tvae.reconstruction import (
@@ -42,6 +43,37 @@ LOW_RANK_SHARE = 0.6
 
 REFINEMENT_PASSES = 6
 """Refinement costs about as much as so many visits to all patches."""
+
+
+class Progress:
+    """How many patches have been estimated, and whether that is quick enough.
+
+    Parameters
+    ----------
+    total : int
+        Patches to be estimated.
+    deadline : float or None
+        When all must be done, on the scale of `time.perf_counter`.
+    on_share : callable or None
+        Called with the share that is done.
+    """
+
+    def __init__(self, total: int, deadline: float | None, on_share: OnShare | None) -> None:
+        self.total, self.deadline, self.on_share = total, deadline, on_share
+        self.done, self.started = 0, time.perf_counter()
+
+    def advance(self, patches: int) -> None:
+        """Note that so many more patches are done."""
+        self.done += patches
+        if self.on_share is not None:
+            self.on_share(self.done / self.total)
+
+    def late(self, patches: int) -> bool:
+        """Say whether more time has gone than there is for what will be done after so many."""
+        if self.deadline is None:
+            return False
+        share = (self.done + patches) / self.total
+        return time.perf_counter() - self.started > share * (self.deadline - self.started)
 
 
 class Session:
@@ -182,24 +214,37 @@ class Session:
             codebook=self.codebook,
             generator=self.generator,
         )
-        started, done, first = time.perf_counter(), 0, 0
         total = sum(scene.grid.patches for scene in self.scenes)
+        progress = Progress(total, self.deadline, on_share)
+        for scene, places in zip(self.scenes, self._places(), strict=True):
+            yield self._rebuild(scene, places, reconstructor, progress)
+
+    def _places(self) -> Iterator[Tensor]:
+        """Say for every patch of each image which place it has in the training, or -1: (N,)."""
+        first = 0
         for scene, positions in zip_longest(self.scenes, self.positions):
             places = torch.full((scene.grid.patches,), -1, device=scene.image.device)
             if positions is not None:
                 known = torch.arange(first, first + len(positions), device=places.device)
                 places[positions] = known
                 first += len(positions)
-            canvas = Canvas(scene)
-            every = torch.arange(scene.grid.patches, device=places.device)
-            for some in every.split(self.config.batch_size):
-                done += len(some)
-                hurry = partial(self._late, started, done / total)
-                estimate = reconstructor(scene.patches(some), places[some], hurry=hurry)
-                canvas.add(some, estimate, self._weights)
-                if on_share is not None:
-                    on_share(done / total)
-            yield canvas.rebuilt()
+            yield places
+
+    def _rebuild(
+        self, scene: Scene, places: Tensor, reconstructor: Reconstructor, progress: "Progress"
+    ) -> Rebuilt:
+        """Put one image together."""
+        canvas = Canvas(scene)
+
+        def estimate(some: Tensor) -> None:
+            hurry = partial(progress.late, len(some))
+            estimated = reconstructor(scene.patches(some), places[some], hurry=hurry)
+            canvas.add(some, estimated, self._weights)
+            progress.advance(len(some))
+
+        every = torch.arange(scene.grid.patches, device=places.device)
+        in_batches(every, self.config.batch_size, estimate)
+        return canvas.rebuilt()
 
     def refine(self, scene: Scene, pilot: Tensor) -> Tensor:
         """Fit local models to groups of patches that are alike in a first estimate.
@@ -257,12 +302,6 @@ class Session:
         if not self.model.decoder.unlocked:
             return torch.ones_like(variance)
         return 1 / (variance / self.model.noise_variance + self.config.weight_floor)
-
-    def _late(self, started: float, share: float) -> bool:
-        """Say whether more than a share of the time left for rebuilding is gone."""
-        if self.deadline is None:
-            return False
-        return time.perf_counter() - started > share * (self.deadline - started)
 
     def _expired(self, after: float = 0.0) -> bool:
         """Say whether the deadline will have passed after so many more seconds."""

@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tvae": set(),
     "tvae.precision": set(),
     "tvae.schedule": {"config"},
+    "tvae.batches": set(),
     "tvae.states": set(),
     "tvae.posterior": set(),
     "tvae.operators": {"tvae.states", "config"},
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tvae.e_step": {"tvae.model", "tvae.observations", "tvae.evolution", "tvae.states", "config"},
     "tvae.training": {
         *("tvae.e_step", "tvae.model", "tvae.posterior", "tvae.schedule", "tvae.states"),
-        "tvae.observations",
+        *("tvae.batches", "tvae.observations"),
         *("config", "errors"),
     },
     "tvae.reconstruction": {
@@ -85,7 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "session": {
         *("tvae.training", "tvae.reconstruction", "tvae.model", "tvae.schedule", "tvae.states"),
         *("trained", "canvas", "lattices", "scene", "groups"),
-        *("tvae.observations", "config", "errors"),
+        *("tvae.batches", "tvae.observations", "config", "errors"),
     },
     "task": {
         *("session", "trained", "scene", "scaling", "frames"),

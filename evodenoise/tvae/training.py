@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evodenoise.config import DenoiseConfig
 from evodenoise.errors import TrainingError
+from evodenoise.tvae.batches import in_batches
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Patches, observed_values, squared_errors
@@ -146,6 +147,7 @@ class Trainer:
     ) -> None:
         self.patches, self.model, self.variational = patches, model, variational
         self.config, self.generator = config, generator
+        self.batch_size = config.batch_size
         self.e_step = EStep(model, config, generator=generator)
         self.optimizer = torch.optim.Adam(
             model.decoder.parameters(),
@@ -177,12 +179,16 @@ class Trainer:
         order = lattice[shuffled]
         self.e_step.measure_curvature(self.variational.states[order, 0])
         rate = self.config.learning_rate.minimum
-        for chosen in order.split(self.config.batch_size):
+
+        def visit(chosen: Tensor) -> None:
+            nonlocal rate
             progress = budget.progress(done + sums.patches / len(order))
             rate = learning_rate(self.config.learning_rate, progress, budget.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self._batch(chosen, sums)
+
+        self.batch_size = in_batches(order, self.batch_size, visit)
         return sums, rate
 
     def _batch(self, chosen: Tensor, sums: EpochSums) -> None:
@@ -193,10 +199,12 @@ class Trainer:
         self.variational.put(chosen, current, self.model.latents)
         sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
         parts = list(sample.split(self.config.gradient_batch_size))
-        for part in parts:
-            sums.squared_error += m_step(
-                self.model, self.optimizer, patches, part, share=1 / len(parts)
-            )
+        errors = [
+            m_step(self.model, self.optimizer, patches, part, share=1 / len(parts))
+            for part in parts
+        ]
+        # From here on nothing can fail for want of memory: no patch is counted twice.
+        sums.squared_error += torch.stack(errors).sum()
         sums.expected_ones += expected_ones(sample, self.model.latents)
         sums.free_energy += truncated_free_energy(current.log_joints).sum()
         sums.replaced += replaced.sum()
