@@ -15,7 +15,8 @@ from evodenoise.figure import Cell, make_cell
 from evodenoise.images import read_image
 from evodenoise.job import Job, JobResult, RunSettings, configure
 from evodenoise.pool import Pool, Resources, Watch, available_cores
-from evodenoise.report import COLUMNS, Report, Row, Status, bare_row, result_row, summarise
+from evodenoise.report import Report
+from evodenoise.rows import COLUMNS, Row, Status, bare_row, result_row, summarise
 from evodenoise.worker import Progress, Ready
 
 NOMINAL_SHAPE = (256, 256)

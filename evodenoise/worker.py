@@ -14,7 +14,7 @@ from typing import Any
 
 from evodenoise.errors import EvodenoiseError
 from evodenoise.job import Job, JobResult, RunSettings, prepare, run
-from evodenoise.report import result_row
+from evodenoise.rows import result_row
 
 REPORT_EVERY = 0.2
 """Seconds between two words on how an image gets on."""

@@ -18,7 +18,7 @@ from scenes import add_noise, as_dtype, psnr, wave
 
 from evodenoise import pipeline
 from evodenoise.cli import main
-from evodenoise.report import COLUMNS
+from evodenoise.rows import COLUMNS
 
 QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1"
 CLEAN = as_dtype(wave(16, 20), "uint8")

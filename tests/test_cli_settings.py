@@ -148,7 +148,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("clean")
 def test_benchmark_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    command = "benchmark clean.png other.png --sigma 15,40 --preset fast,balanced --seed 4 --json"
+    command = "benchmark clean.png other.png --sigma 15,40 --preset fast,balanced --seeds 4 --json"
     assert run(f"{command} {QUICK}") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["version"] == evodenoise.__version__
@@ -174,9 +174,9 @@ def test_benchmark_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("clean")
 def test_benchmark_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(f"benchmark clean.png --seed 4 --json {QUICK}") == 0
+    assert run(f"benchmark clean.png --seeds 4 --json {QUICK}") == 0
     (cell,) = json.loads(capsys.readouterr().out)["files"]
-    assert run(f"benchmark clean.png --seed 4 {QUICK}") == 0
+    assert run(f"benchmark clean.png --seeds 4 {QUICK}") == 0
     out, err = capsys.readouterr()
     assert err == ""
     header, row = out.splitlines()
@@ -227,7 +227,8 @@ def test_benchmark_writes_no_file(clean: Path) -> None:
         ("clean.png --time-limit 0", "time limit is 0"),
         ("clean.png --device gpu", "device 'gpu' is unknown"),
         ("clean.png --threads 0", "--threads"),
-        ("clean.png --seed -1", "seed is -1"),
+        ("clean.png --seeds -1", "seed is -1"),
+        ("clean.png --seeds 0,,1", "--seeds '0,,1' is not a list"),
     ],
 )
 def test_benchmark_refuses(arguments: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from evodenoise.errors import ConfigError, EvodenoiseError, ImageError, OutputError
-from evodenoise.plan import Naming, add_extras, make_plan, refuse_existing
+from evodenoise.naming import Naming
+from evodenoise.plan import add_extras, make_plan, refuse_existing
 
 FILES = [
     *("shots/b.png", "shots/a.tif", "shots/.hidden.png", "shots/notes.txt", "shots/sub/c.jpg"),

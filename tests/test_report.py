@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from evodenoise.errors import OutputError
-from evodenoise.report import Report, check_report, finite_or_none, summarise
+from evodenoise.report import Report, check_report
+from evodenoise.rows import finite_or_none, summarise
 
 COLUMNS = {"output": str, "status": str, "psnr": float, "seed": int}
 

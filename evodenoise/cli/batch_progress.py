@@ -16,7 +16,7 @@ from rich.progress import (
 
 from evodenoise.cli.output import Voice, end_line
 from evodenoise.job import Job
-from evodenoise.report import Row, Status
+from evodenoise.rows import Row, Status
 from evodenoise.worker import Progress as ImageProgress
 
 NAME_WIDTH = 28

@@ -17,7 +17,8 @@ from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.errors import ConfigError, EvodenoiseError
 from evodenoise.job import configure
 from evodenoise.presets import DEFAULT_PRESET
-from evodenoise.report import Report, Row, check_report, finite_or_none
+from evodenoise.report import Report, check_report
+from evodenoise.rows import Row, finite_or_none
 
 if TYPE_CHECKING:
     from evodenoise.benchmark import Case
@@ -68,7 +69,6 @@ Seeds = Annotated[
         "Seeds of noise and denoiser, separated by commas; means and standard deviations "
         "are over them.",
         "--seeds",
-        "--seed",
         metavar="NUMBERS",
         default=0,
     ),

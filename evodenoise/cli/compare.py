@@ -14,7 +14,7 @@ from evodenoise.cli.tables import print_table
 from evodenoise.errors import ImageError
 from evodenoise.images import ReadOptions, read_image
 from evodenoise.metrics import check_reference, measure_pages
-from evodenoise.report import finite_or_none
+from evodenoise.rows import finite_or_none
 
 MEASURES = ("psnr", "ssim", "rmse")
 

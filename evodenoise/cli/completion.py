@@ -7,7 +7,7 @@ from pathlib import Path
 INSTRUCTION = "_EVODENOISE_COMPLETE"
 """Set by the shell when it asks for completions."""
 
-COMMAND_NAMES = ("benchmark", "compare", "presets")
+COMMAND_NAMES = ("benchmark", "compare", "info", "presets")
 """What a first word may be beside a file."""
 
 

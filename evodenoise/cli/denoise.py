@@ -15,7 +15,8 @@ from evodenoise.conversion import SAME, FileSettings
 from evodenoise.errors import ConfigError
 from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
 from evodenoise.job import RunSettings
-from evodenoise.plan import Naming, Plan, add_extras, make_plan, refuse_existing
+from evodenoise.naming import Naming
+from evodenoise.plan import Plan, add_extras, make_plan, refuse_existing
 from evodenoise.presets import DEFAULT_PRESET
 from evodenoise.report import check_report
 

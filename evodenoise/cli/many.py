@@ -15,7 +15,7 @@ from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
 from evodenoise.cli.output import Voice, print_rows
 from evodenoise.job import RunSettings
 from evodenoise.plan import Plan
-from evodenoise.report import Status
+from evodenoise.rows import Status
 
 STOPPING = (
     "stopping: the images that have been begun are finished "

@@ -10,7 +10,7 @@ import typer
 from evodenoise.batch import Ledger
 from evodenoise.cli.tables import print_table
 from evodenoise.plan import Plan
-from evodenoise.report import Row, Status, document, summarise
+from evodenoise.rows import Row, Status, document, summarise
 
 
 @dataclass(frozen=True)
