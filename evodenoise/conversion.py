@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from evodenoise.errors import ConfigError
+from evodenoise.errors import ConfigError, ImageError
 from evodenoise.images import Array, Image, ReadOptions, WriteOptions, convert, read_image
+
+Mask = npt.NDArray[np.bool_]
 
 SAME = "same"
 DTYPES = (SAME, "uint8", "uint16", "float32")
@@ -27,6 +30,8 @@ class FileSettings:
         Of the values of a result, one of `DTYPES`.
     strip : bool
         Whether metadata is dropped.
+    mask : Path or None
+        An image whose values other than zero mark missing pixels.
 
     Raises
     ------
@@ -38,6 +43,7 @@ class FileSettings:
     writing: WriteOptions = field(default_factory=WriteOptions)
     dtype: str = SAME
     strip: bool = False
+    mask: Path | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -54,10 +60,13 @@ class Conversion:
         As in its file, but for metadata that is not wanted.
     dtype : dtype
         Of the result.
+    missing : ndarray of bool, shape (Y, X) or (T, Y, X), optional
+        Pixels that are masked, invisible or no numbers; None: there is none.
     """
 
     image: Image
     dtype: "np.dtype[np.generic]"
+    missing: Mask | None = None
 
     @classmethod
     def read(cls, path: Path, settings: FileSettings) -> "Conversion":
@@ -82,7 +91,10 @@ class Conversion:
         """
         image = read_image(path, settings.reading)
         dtype = image.pixels.dtype if settings.dtype == SAME else np.dtype(settings.dtype)
-        return cls(image.stripped() if settings.strip else image, dtype)
+        missing = _missing(image, settings.mask)
+        if missing is not None and missing.all():
+            raise ImageError(f"{path}: every pixel is missing; nothing is left to learn from")
+        return cls(image.stripped() if settings.strip else image, dtype, missing)
 
     @property
     def noisy(self) -> Array:
@@ -102,6 +114,38 @@ class Conversion:
         Returns
         -------
         Image
-            With all else that the input held.
+            With all else that the input held, the colours of invisible pixels too.
         """
-        return self.image.with_pixels(convert(pixels, self.dtype))
+        result, hidden = convert(pixels, self.dtype), self.image.invisible
+        if hidden is not None:
+            result = result.copy()
+            result[hidden] = convert(self.image.pixels[hidden], self.dtype)
+        return self.image.with_pixels(result)
+
+
+def _missing(image: Image, mask: Path | None) -> Mask | None:
+    """Find the pixels of an image of which nothing is known."""
+    missing = np.zeros(image.pixels.shape[: 2 + image.is_stack], bool)
+    if image.invisible is not None:
+        missing |= image.invisible
+    if image.pixels.dtype.kind == "f":
+        unknown = np.isnan(image.pixels)
+        missing |= unknown.any(-1) if unknown.ndim > missing.ndim else unknown
+    if mask is not None:
+        missing |= _read_mask(mask, image)
+    return missing if missing.any() else None
+
+
+def _read_mask(path: Path, image: Image) -> Mask:
+    """Read a mask of one page, or of as many as the image has."""
+    mask = read_image(path)
+    marked = mask.pixels != 0
+    if mask.channels > 1:
+        marked = marked.any(-1)
+    expected = image.pages.shape[:3]
+    if marked.shape not in (expected, expected[1:]):
+        raise ImageError(
+            f"{path}: shape {marked.shape}, but the image has {expected[0]} pages of "
+            f"{expected[2]} x {expected[1]} pixels; the mask must show the same pixels"
+        )
+    return np.asarray(marked if image.is_stack else marked.reshape(expected[1:]))

@@ -10,8 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evodenoise.config import DenoiseConfig
 from evodenoise.conversion import Conversion, FileSettings
+from evodenoise.errors import ImageError
 from evodenoise.extras import check_figure, check_residual, write_figure, write_residual
 from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.metrics import Quality, check_reference, measure_pages
@@ -45,6 +48,8 @@ class RunSettings:
         Whether existing outputs may be replaced.
     files : FileSettings
         How files are read, converted and written.
+    joint : bool
+        Whether one model serves all pages of a stack; otherwise each has its own.
     make_folders : bool
         Whether folders of outputs are made.
     resume : bool
@@ -59,6 +64,7 @@ class RunSettings:
     data_range: float | None = None
     overwrite: bool = False
     files: FileSettings = field(default_factory=FileSettings)
+    joint: bool = False
     make_folders: bool = False
     resume: bool = False
 
@@ -242,6 +248,8 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     name, pages = str(job.source), image.pages
     for page in pages:
         check_image(page, name=name)
+    if image.is_stack and not settings.joint:
+        _check_pages(conversion, name)
     config = configure(settings.preset, pages[0], settings.overrides)
     check_image(pages[0], config, name=name)
     for folder in (path.parent for path in job.outputs() if settings.make_folders):
@@ -262,6 +270,18 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     check_seed(settings.seed)
     truth = _read_truth(job.reference, image, settings)
     return PreparedJob(job, conversion, config, truth, started, (*image.warnings, *losses))
+
+
+def _check_pages(conversion: Conversion, name: str) -> None:
+    """Refuse a stack with a page that has nothing to learn from."""
+    if conversion.missing is None:
+        return
+    for number, gaps in enumerate(conversion.missing, 1):
+        if gaps.all():
+            raise ImageError(
+                f"{name}: every pixel of page {number} is missing; "
+                "--stack joint fills it with what the other pages teach"
+            )
 
 
 def _read_truth(path: Path | None, image: Image, settings: RunSettings) -> Truth | None:
@@ -312,10 +332,14 @@ def run(
     meter = Meter()
     image, target = prepared.image, prepared.job.target
     noisy, config = prepared.conversion.noisy, _within_the_limit(prepared)
-    of_pages = partial(stacks.denoise_pages, on_page=on_page)
-    denoised = (of_pages if image.is_stack else pipeline.denoise)(
+    denoise: Callable[..., DenoiseResult] = pipeline.denoise
+    if image.is_stack:
+        of_pages = partial(stacks.denoise_pages, on_page=on_page)
+        denoise = pipeline.denoise_stack if settings.joint else of_pages
+    denoised = denoise(
         noisy,
         config,
+        missing=prepared.conversion.missing,
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
@@ -374,4 +398,5 @@ def _quality(prepared: PreparedJob, image: Image) -> Quality | None:
     if truth is None:
         return None
     clean = truth.pixels if image.is_stack else truth.pixels[None]
-    return measure_pages(clean, image.pages, data_range=truth.data_range)
+    # What is missing in the noisy image counts as zero.
+    return measure_pages(clean, np.nan_to_num(image.pages), data_range=truth.data_range)

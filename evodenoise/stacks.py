@@ -17,6 +17,7 @@ def denoise_pages(
     pages: Array,
     config: DenoiseConfig,
     *,
+    missing: Array | None = None,
     rng: int = 0,
     on_page: Callable[[int], object] | None = None,
     on_epoch: OnEpoch | None = None,
@@ -30,6 +31,8 @@ def denoise_pages(
         The stack.
     config : DenoiseConfig
         Settings of each page, but for the time limit, which holds for all together.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Missing pixels.
     rng : int
         Seed of each page.
     on_page : callable, optional
@@ -51,6 +54,7 @@ def denoise_pages(
             pipeline.denoise(
                 page,
                 _with_share(config, deadline, len(pages) - place),
+                missing=None if missing is None else missing[place],
                 rng=rng,
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,

@@ -90,12 +90,13 @@ REFUSED_FILES: Mapping[str, tuple[Callable[[Path], object], str]] = {
 }
 """Files that cannot be read as an image, how to make them, and what the refusal names."""
 
-_HOLE = np.where(GRAY > 200, np.nan, GRAY.astype(float))
+_HOLED = np.stack([GRAY, GRAY * np.nan, GRAY])
 _PEAK = np.where(GRAY > 200, np.inf, GRAY.astype(np.float32))
 
 REFUSED_IMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
-    "nan.npy": (_save_npy(_HOLE), "NaN"),
-    "nan.tif": (_save_tiff(_HOLE.astype(np.float32)), "NaN"),
+    "nan.npy": (_save_npy(GRAY * np.nan), "every pixel is missing"),
+    "nan.tif": (_save_tiff((GRAY * np.nan).astype(np.float32)), "every pixel is missing"),
+    "nan_page.npy": (_save_npy(_HOLED), "every pixel of page 2 is missing"),
     "inf.npy": (_save_npy(_PEAK), "infinite"),
     "inf.tif": (_save_tiff(_PEAK), "infinite"),
     "tiny.png": (_save_pillow(GRAY[:3]), "10 x 3 pixels"),

@@ -24,6 +24,15 @@ def test_each_page_as_if_alone() -> None:
     assert result.std.shape == PAGES.shape
 
 
+def test_each_page_has_gaps_of_its_own() -> None:
+    missing = np.zeros(PAGES.shape, bool)
+    missing[1, 4:6, 4:6] = True
+    result = denoise_pages(np.where(missing, 1e6, PAGES), QUICK, missing=missing, rng=1)
+    assert np.abs(result.image).max() < 1e3
+    alone = pipeline.denoise(PAGES[0], QUICK, rng=1)
+    np.testing.assert_array_equal(result.image[0], alone.image)
+
+
 def test_the_time_limit_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
     constant = pipeline.denoise(np.zeros((8, 8)), QUICK)

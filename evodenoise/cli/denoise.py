@@ -48,6 +48,7 @@ def denoise(
     strip: options.Strip = False,
     quality: options.ImageQuality = None,
     axes: options.Axes = None,
+    mask: options.Mask = None,
     max_pixels: options.MostPixels = MOST_PIXELS,
     recursive: file_options.Recursive = False,
     jobs: file_options.Jobs = None,
@@ -68,6 +69,7 @@ def denoise(
     latents: options.Latents = None,
     hidden: options.Hidden = None,
     states: options.States = None,
+    stack: options.Stack = "pages",
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -106,7 +108,9 @@ def denoise(
             writing=WriteOptions(quality=quality),
             dtype=dtype,
             strip=strip,
+            mask=mask,
         ),
+        joint=parse_stack(stack),
     )
     if data_range is not None and reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
@@ -116,7 +120,7 @@ def denoise(
     if as_json and to_stdout:
         raise ConfigError("--json and the image both want stdout; name a file with -o")
     voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json, stdout_is_taken=to_stdout)
-    aside = tuple(path for path in (reference, figure, residual) if path)
+    aside = tuple(path for path in (reference, figure, residual, mask) if path)
     with open_streams(files, output, ending) as (inputs, target, target_ending):
         naming = Naming(target, suffix, target_ending, aside)
         plan = make_plan(inputs, naming, recursive=recursive, reference=reference)
@@ -145,6 +149,13 @@ def parse_widths(text: str | None) -> tuple[int, ...] | None:
         raise ConfigError(
             f"--hidden {text!r} is not a list of widths; write for example --hidden 128 or 64,64"
         ) from None
+
+
+def parse_stack(name: str) -> bool:
+    """Tell whether one model serves all pages of a stack."""
+    if name not in ("pages", "joint"):
+        raise ConfigError(f"--stack {name!r} is unknown; use pages or joint")
+    return name == "joint"
 
 
 def _check_outputs(plan: Plan, settings: RunSettings) -> None:

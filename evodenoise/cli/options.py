@@ -1,6 +1,7 @@
 """The options of the command line, each declared once."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,6 +74,24 @@ Axes = Annotated[
         "channels C, all others pages.",
         metavar="LETTERS",
         default="as the file says",
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    option(
+        FILES,
+        "Image whose values other than zero mark missing pixels; they are filled.",
+        metavar="FILE",
+        default="none; in float files NaN is missing, too",
+    ),
+]
+Stack = Annotated[
+    str,
+    option(
+        RUN,
+        "pages: a model for each page of a stack; joint: one for all, faster.",
+        metavar="NAME",
+        default="pages",
     ),
 ]
 MostPixels = Annotated[

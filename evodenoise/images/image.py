@@ -104,10 +104,15 @@ class Image:
 
     @property
     def invisible(self) -> npt.NDArray[np.bool_] | None:
-        """Which pixels show nothing of their colour, of the shape of `alpha`; None: no pixel."""
-        if self.alpha is None or not self.transparent or self.alpha.all():
+        """Which pixels show nothing of their colour, of the shape of `alpha`; None: no pixel.
+
+        Where a page has no opacity at all, it says nothing.
+        """
+        if self.alpha is None or not self.transparent:
             return None
-        return np.asarray(self.alpha == 0)
+        hidden = self.alpha == 0
+        hidden &= ~hidden.all(axis=(-2, -1), keepdims=True)
+        return hidden if hidden.any() else None
 
     def with_pixels(self, pixels: Array) -> "Image":
         """Return the image with other pixels; opacity takes their type."""
