@@ -59,6 +59,15 @@ def test_axes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["pages"], found["channels"], found["axes"]) == (1, 3, "CYX")
 
 
+def test_noise_around_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = add_noise(wave(64, 48), 10)
+    pixels[5:9, 5:9] = np.nan
+    np.save(tmp_path / "in.npy", pixels)
+    found = described(capsys, f"{tmp_path}/in.npy")
+    assert found["noise"] == [pytest.approx(10, rel=0.2)]
+    assert found["missing"] == 16
+
+
 def test_values_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.ones((16, 18), np.float32)
     pixels[0, :2] = np.nan, np.inf

@@ -72,9 +72,12 @@ def _noise(image: Image) -> tuple[list[float] | None, bool | None]:
     from evodenoise.noise import estimate_noise
 
     step = math.ceil(len(image.pages) / MOST_NOISE_PAGES)
+    pages = [page.reshape(*page.shape[:2], -1) for page in image.pages[::step]]
     try:
-        estimates = [estimate_noise(page) for page in image.pages[::step]]
-    except ImageError:  # no numbers, or too few pixels
+        estimates = [
+            estimate_noise(np.nan_to_num(page), missing=np.isnan(page).any(-1)) for page in pages
+        ]
+    except ImageError:  # too few pixels
         return None, None
     squares = np.array([estimate.per_channel for estimate in estimates]) ** 2
     levels = [float(level) for level in np.sqrt(squares.mean(axis=0))]
