@@ -15,6 +15,9 @@ from evodenoise.scene import Scene
 from evodenoise.session import Session, noise_to_signal
 from evodenoise.trained import TrainedModel
 
+LEAST_NOISE = 1e-20
+"""Share of the image's variance; less is none for numbers of 32 bits."""
+
 MOST_NOISE = 0.99
 """Share of the image's variance that the noise can have; beyond it the level must be wrong."""
 
@@ -91,6 +94,8 @@ class Task:
                 raise ConfigError("0 epochs leave the model untrained; ask for at least one")
         noise_std = noise.std if config.noise_std is None else config.noise_std
         noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
+        if noise_variance < LEAST_NOISE:
+            noise_variance = 0.0
         session = Session(
             _scenes(frames, scaling, config.patch_size, noise_variance, generator.device),
             config,

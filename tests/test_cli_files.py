@@ -218,6 +218,14 @@ def test_all_black_but_for_a_hot_pixel() -> None:
     assert result[12:].max() < 1000
 
 
+@pytest.mark.parametrize("peak", [1e6, 1e20, 1e103])
+def test_a_pixel_far_above_the_others(peak: float) -> None:
+    """Its variance used to swallow that of the noise: a matrix without a factor, then no number."""
+    noisy = add_noise(wave(16, 18, channels=3))
+    noisy[3, 4, 1] = peak
+    assert np.isfinite(denoised(noisy)).all()
+
+
 @pytest.mark.parametrize("scale", [1e6, 1e-6])
 def test_large_and_small_values(scale: float) -> None:
     noisy = add_noise(wave(20, 24))
