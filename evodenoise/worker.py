@@ -83,13 +83,15 @@ def serve(connection: Connection, settings: RunSettings) -> None:
     # Ctrl-C reaches all processes of a terminal; what to do about it the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    code = 0
     try:
         while (task := connection.recv()) is not None:
             connection.send(_denoise(task, settings, connection))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        # Nobody is left to work for, perhaps killed; nothing may appear that is in no report.
-        # Not by way of the interpreter's exit, which would wait for torch's threads.
-        os._exit(1)
+    except (EOFError, BrokenPipeError, ConnectionResetError, SystemExit):
+        # Told to leave, or nobody is left to work for: nothing may appear that is in no report.
+        code = 1
+    # Not by way of the interpreter's end: files are cleaned up, and unloading torch takes seconds.
+    os._exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
