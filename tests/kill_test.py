@@ -48,8 +48,14 @@ def finish(process: "subprocess.Popen[bytes]") -> None:
     assert process.returncode == 0, errors.decode()
 
 
-def kill(process: "subprocess.Popen[bytes]", patience: float) -> bool:
-    """Kill a batch with all its workers after some seconds; tell whether it was still running."""
+def kill(process: "subprocess.Popen[bytes]", output: Path, more: int, patience: float) -> bool:
+    """Kill a batch with all its workers; tell whether it was still running.
+
+    Some seconds after it has written some more outputs, which may be none: then it starts up.
+    """
+    wanted = count(output) + more
+    while process.poll() is None and count(output) < wanted:
+        time.sleep(0.01)
     try:
         process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
@@ -58,6 +64,11 @@ def kill(process: "subprocess.Popen[bytes]", patience: float) -> bool:
         return True
     assert process.returncode == 0
     return False
+
+
+def count(output: Path) -> int:
+    """Count the outputs that are there."""
+    return sum(path.name[0] != "." for path in output.glob("*"))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -95,7 +106,8 @@ def kill_and_restart(
     killed = restarts = 0
     while killed < kills:
         process = start(folder, "out", report, "--skip-existing", "-j", str(jobs))
-        if kill(process, chance.uniform(0.2, 1.0) * whole_run):
+        moment = chance.randint(0, 2), chance.uniform(0.0, 2 * whole_run / images)
+        if kill(process, folder / "out", *moment):
             killed += 1
         else:  # done: from the beginning
             restarts += 1
