@@ -200,7 +200,7 @@ def denoise_stack(
     last = outcome.history[-1] if outcome.history else None
     return DenoiseResult(
         image=_like(frames.restore(task.scaling.undo(outcome.estimate), pages), stack),
-        std=std.reshape(stack.shape).astype(np.float32),
+        std=std.reshape(stack.shape).clip(max=np.finfo(np.float32).max).astype(np.float32),
         noise_std=task.noise_std or (last.noise_std if last else 0.0),
         noise_estimate=task.noise,
         free_energy=outcome.free_energy,
