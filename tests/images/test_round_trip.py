@@ -16,6 +16,7 @@ from scenes import psnr
 from evodenoise import pipeline
 from evodenoise.cli import main
 from evodenoise.config import DenoiseConfig
+from evodenoise.images import ALL, Format
 
 # They say where in the file the values are.
 PLACES = (273, 279, 324, 325)
@@ -147,3 +148,28 @@ def test_quality(tmp_path: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes["out.jpg"] == sizes["out--quality 95.jpg"] > sizes["out--quality 50.jpg"]
     assert sizes["out.webp"] > sizes["out--quality 95.webp"] > sizes["out--quality 50.webp"]
+
+
+# --- what the README says
+
+
+def row(known: Format) -> str:
+    """Describe a format as the README does."""
+    colours = [{1: "gray", 3: "RGB"}.get(count, f"{count} channels") for count in known.channels]
+    cells = [
+        f"{known.name} ({', '.join(f'`{ending}`' for ending in known.endings)})",
+        ", ".join(known.dtypes),
+        ", ".join(colours) or "1 to 4 channels",
+        "yes" if known.alpha else "no",
+        "yes" if known.pages else "no",
+        ", ".join(sorted(known.shared)) or "nothing",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_table_of_formats_in_the_readme() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- formats:begin -->")[2].partition("<!-- formats:end -->")[0]
+    header, _, *rows = shown.strip().splitlines()
+    assert header.count("|") == 7
+    assert rows == [row(known) for known in ALL]
