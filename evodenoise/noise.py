@@ -50,6 +50,8 @@ ROUNDING = 1e-12  # of the value range; less than this is arithmetic, not noise
 WAVELET_RATIOS = (0.8, 2.0)
 COARSE_RATIOS = (0.8, 1.5)
 LEAST_GAUSSIAN = 0.9
+# Beyond any texture measured; noise of two processed camera images has 3.3 and 6.3.
+BLURRED_RATIO = 3.0
 FEWEST_JUDGED = 1024  # patches; the ratios scatter too much in images below about 40 x 40
 GAUSSIAN_MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
 
@@ -83,6 +85,16 @@ class NoiseEstimate:
     wavelet_std: float
     coarse_std: float
     consistent: bool
+
+    @property
+    def blurred(self) -> bool:
+        """Whether the noise is stronger by far in coarser detail: a camera's or JPEG's work."""
+        return self.coarse_std > BLURRED_RATIO * self.std
+
+    @property
+    def level(self) -> float:
+        """The level to denoise by: `std`, or `coarse_std` where that says next to nothing."""
+        return self.coarse_std if self.blurred else self.std
 
     @classmethod
     def none(cls, channels: int) -> "NoiseEstimate":

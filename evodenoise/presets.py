@@ -58,7 +58,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
-        DenoiseConfig(epochs=12, settling_rounds=1, refinement=Refinement.GAUSSIAN),
+        DenoiseConfig(epochs=10, settling_rounds=1, refinement=Refinement.GAUSSIAN),
     ),
     "balanced": Preset(
         "good quality in about a minute",

@@ -101,8 +101,8 @@ def mixing_matrix(channels: int, noise: NoiseEstimate | None = None) -> Floats:
     channels : int
         C.
     noise : NoiseEstimate, optional
-        Levels of the channels and the correlation between them; by default all are alike and
-        independent.
+        Levels of the channels and the correlation between them; by default, and where fine detail
+        does not tell them, all are alike and independent.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def mixing_matrix(channels: int, noise: NoiseEstimate | None = None) -> Floats:
     place = np.arange(channels)
     opponents = np.cos(np.pi * (place[:, None] + 0.5) * place / channels)
     opponents /= np.linalg.norm(opponents, axis=0)
-    if noise is None or noise.std == 0:
+    if noise is None or noise.std == 0 or noise.blurred:
         return opponents
     relative = np.array(noise.per_channel) / noise.std
     covariance = np.array(noise.correlation) * np.outer(relative, relative)

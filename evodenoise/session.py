@@ -41,7 +41,7 @@ GroupMethod = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
-REFINEMENT_PASSES = 6
+REFINEMENT_PASSES = {Refinement.NONE: 0, Refinement.GAUSSIAN: 1, Refinement.FULL: 10}
 """Refinement costs about as much as so many visits to all patches."""
 
 
@@ -139,12 +139,11 @@ class Session:
         own = zip(self.scenes, self.positions, strict=True)
         patches = concatenate_patches([scene.patches(positions) for scene, positions in own])
         self.variational = self._first_states(patches)
-        passes = 0 if config.refinement is Refinement.NONE else REFINEMENT_PASSES
         budget = Budget(
             config.epochs,
             deadline=self.deadline,
             patches=sum(scene.grid.patches for scene in self.scenes),
-            later_passes=passes,
+            later_passes=REFINEMENT_PASSES[config.refinement],
         )
         yield from fit(
             patches,
@@ -270,7 +269,7 @@ class Session:
         gaussian = self._group(gaussian_groups, scene, pilot, gaussian_settings(ratio, channels))
         seconds = time.perf_counter() - started
         settings = low_rank_settings(ratio)
-        too_long = self._expired(after=1.5 * settings.iterations * seconds)
+        too_long = self._expired(after=1.2 * settings.iterations * seconds)
         if refinement is Refinement.GAUSSIAN or too_long:
             return gaussian
         low_rank = self._group(low_rank_groups, scene, pilot, settings)

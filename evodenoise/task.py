@@ -92,7 +92,7 @@ class Task:
             scaling = Scaling.of(frames.values[~frames.missing], noise)
             if not config.epochs:
                 raise ConfigError("0 epochs leave the model untrained; ask for at least one")
-        noise_std = noise.std if config.noise_std is None else config.noise_std
+        noise_std = noise.level if config.noise_std is None else config.noise_std
         noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
         if noise_variance < LEAST_NOISE:
             noise_variance = 0.0

@@ -229,3 +229,13 @@ def test_any_image_has_a_level(image: Array) -> None:
     estimate = estimate_noise(image)
     for std in (estimate.std, estimate.wavelet_std, estimate.coarse_std):
         assert 0 <= std <= 4 * np.ptp(image.astype(float))
+
+
+def test_the_level_of_blurred_noise_is_that_of_coarser_detail() -> None:
+    noise = np.random.default_rng(0).standard_normal((128, 128))
+    white = estimate_noise(100 + 10 * noise)
+    assert not white.blurred
+    assert white.level == white.std
+    soft = estimate_noise(100 + 30 * gaussian_filter(noise, 1.2))
+    assert soft.blurred
+    assert soft.level == soft.coarse_std > 3 * soft.std
