@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from evodenoise.errors import OutputError, WriteError
 from evodenoise.figure import Cell, draw_comparison, draw_sheets
+from evodenoise.files import write_bytes
 from evodenoise.images import Array, Image, check_output, write_image
 from evodenoise.metrics import Quality
 
@@ -36,6 +38,50 @@ def check_figure(path: Path, *, source: Path, overwrite: bool) -> None:
     """Refuse, before any work, a figure that could not be written; as `check_residual`."""
     blank = Image.plain(np.zeros((1, 1), np.uint8), "YX")
     check_output(path, blank, source=source, overwrite=overwrite)
+
+
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a file of ours that could not or must not be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to go.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If so.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such folder; create it first")
+
+
+def write_model(path: Path, content: bytes) -> None:
+    """Write a trained model; it appears complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    content : bytes
+        The model.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_residual(path: Path, image: Image, denoised: Array) -> None:

@@ -14,8 +14,15 @@ import numpy as np
 
 from evodenoise.config import DenoiseConfig
 from evodenoise.conversion import Conversion, FileSettings
-from evodenoise.errors import ImageError
-from evodenoise.extras import check_figure, check_residual, write_figure, write_residual
+from evodenoise.errors import ConfigError, ImageError
+from evodenoise.extras import (
+    check_figure,
+    check_new_file,
+    check_residual,
+    write_figure,
+    write_model,
+    write_residual,
+)
 from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.metrics import Quality, check_reference, measure_pages
 from evodenoise.presets import DEFAULT_PRESET, preset_config
@@ -23,6 +30,10 @@ from evodenoise.presets import DEFAULT_PRESET, preset_config
 if TYPE_CHECKING:
     from evodenoise.pipeline import DenoiseResult, OnEpoch
     from evodenoise.session import OnShare
+    from evodenoise.trained import TrainedModel
+
+OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
+"""Settings that a trained model brings along."""
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
@@ -55,6 +66,8 @@ class RunSettings:
     resume : bool
         Whether images whose output exists are done, and residuals and figures without their
         output are leftovers of a killed run.
+    model : Path or None
+        A trained model; without epochs in the overrides it is used as it is.
     """
 
     preset: str = DEFAULT_PRESET
@@ -67,6 +80,15 @@ class RunSettings:
     joint: bool = False
     make_folders: bool = False
     resume: bool = False
+    model: Path | None = None
+
+    def __post_init__(self) -> None:
+        taken = [name for name in OF_THE_MODEL if self.overrides.get(name) is not None]
+        if self.model is not None and taken:
+            raise ConfigError(
+                f"--load-model brings its own {taken[0].replace('_', ' ')}; "
+                f"leave out --{taken[0].replace('_', '-')}"
+            )
 
 
 @dataclass(frozen=True)
@@ -87,6 +109,8 @@ class Job:
         Where noisy minus denoised goes.
     figure : Path or None
         Where the picture for comparison goes.
+    model : Path or None
+        Where the trained model goes.
     """
 
     source: Path
@@ -95,10 +119,12 @@ class Job:
     reference: Path | None = None
     residual: Path | None = None
     figure: Path | None = None
+    model: Path | None = None
 
     def outputs(self) -> tuple[Path, ...]:
         """List all files that come of it."""
-        return tuple(path for path in (self.residual, self.figure, self.target) if path)
+        beside = (self.residual, self.figure, self.model)
+        return tuple(path for path in (*beside, self.target) if path)
 
 
 @dataclass(frozen=True)
@@ -127,6 +153,8 @@ class PreparedJob:
         When the work on this image began, by `time.perf_counter`.
     warnings : tuple of str
         What the user should know about the files, in plain sentences.
+    model : TrainedModel or None
+        The model to begin with.
     """
 
     job: Job
@@ -135,6 +163,7 @@ class PreparedJob:
     truth: Truth | None
     started: float
     warnings: tuple[str, ...] = ()
+    model: "TrainedModel | None" = None
 
     @property
     def image(self) -> Image:
@@ -185,14 +214,15 @@ class JobResult:
 
     def warnings(self) -> tuple[str, ...]:
         """List what the user should know, noise that does not look white and Gaussian included."""
-        noise = self.denoised.noise_estimate
-        if noise.consistent:
-            return self.prepared.warnings
-        doubt = (
-            f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
-            f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level"
-        )
-        return (*self.prepared.warnings, doubt)
+        noise, warnings = self.denoised.noise_estimate, list(self.prepared.warnings)
+        if self.prepared.job.model is not None and self.denoised.model is None:
+            warnings.append("a constant image teaches nothing; no model was written")
+        if not noise.consistent:
+            warnings.append(
+                f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
+                f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level"
+            )
+        return tuple(warnings)
 
 
 def configure(preset: str, image: Array, overrides: Mapping[str, Any]) -> DenoiseConfig:
@@ -251,6 +281,9 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     if image.is_stack and not settings.joint:
         _check_pages(conversion, name)
     config = configure(settings.preset, pages[0], settings.overrides)
+    model = None if settings.model is None else _read_model(settings.model)
+    if model is not None and settings.overrides.get("epochs") is None:
+        config = replace(config, epochs=0)
     check_image(pages[0], config, name=name)
     for folder in (path.parent for path in job.outputs() if settings.make_folders):
         folder.mkdir(parents=True, exist_ok=True)
@@ -266,10 +299,28 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
         check_residual(job.residual, image, source=job.source, overwrite=replaces)
     if job.figure is not None:
         check_figure(job.figure, source=job.source, overwrite=replaces)
+    if job.model is not None:
+        _check_model_file(job, image, settings)
     resolve_device(config.device)
     check_seed(settings.seed)
     truth = _read_truth(job.reference, image, settings)
-    return PreparedJob(job, conversion, config, truth, started, (*image.warnings, *losses))
+    warnings = (*image.warnings, *losses)
+    return PreparedJob(job, conversion, config, truth, started, warnings, model)
+
+
+def _read_model(path: Path) -> "TrainedModel":
+    from evodenoise.trained import read_model
+
+    return read_model(path)
+
+
+def _check_model_file(job: Job, image: Image, settings: RunSettings) -> None:
+    """Refuse, before any work, a model that could not be kept."""
+    if image.is_stack and not settings.joint:
+        raise ConfigError(
+            f"{job.source}: each page has a model of its own; --save-model needs --stack joint"
+        )
+    check_new_file(job.model or job.target, overwrite=settings.overwrite or settings.resume)
 
 
 def _check_pages(conversion: Conversion, name: str) -> None:
@@ -340,6 +391,7 @@ def run(
         noisy,
         config,
         missing=prepared.conversion.missing,
+        model=prepared.model,
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
@@ -371,6 +423,8 @@ def _write_extras(result: JobResult) -> None:
     job, image, truth = prepared.job, prepared.image, prepared.truth
     if job.residual is not None:
         write_residual(job.residual, image, denoised.image)
+    if job.model is not None and denoised.model is not None:
+        write_model(job.model, denoised.model.to_bytes())
     if job.figure is not None:
         write_figure(
             job.figure,

@@ -11,6 +11,7 @@ from evodenoise import pipeline
 from evodenoise.config import DenoiseConfig
 from evodenoise.pipeline import Array, DenoiseResult, OnEpoch
 from evodenoise.session import OnShare
+from evodenoise.trained import TrainedModel
 
 
 def denoise_pages(
@@ -18,6 +19,7 @@ def denoise_pages(
     config: DenoiseConfig,
     *,
     missing: Array | None = None,
+    model: TrainedModel | None = None,
     rng: int = 0,
     on_page: Callable[[int], object] | None = None,
     on_epoch: OnEpoch | None = None,
@@ -33,6 +35,8 @@ def denoise_pages(
         Settings of each page, but for the time limit, which holds for all together.
     missing : ndarray of bool, shape (T, Y, X), optional
         Missing pixels.
+    model : TrainedModel, optional
+        As in `evodenoise.denoise`, for each page.
     rng : int
         Seed of each page.
     on_page : callable, optional
@@ -55,6 +59,7 @@ def denoise_pages(
                 page,
                 _with_share(config, deadline, len(pages) - place),
                 missing=None if missing is None else missing[place],
+                model=model,
                 rng=rng,
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,

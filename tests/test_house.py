@@ -98,16 +98,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("noise", "device", "presets", "config", "errors"),
     },
     "": {"pipeline", "presets", "config"},
-    "stacks": {"pipeline", "session", "config", ""},
+    "stacks": {"trained", "pipeline", "session", "config", ""},
     "figure": {"metrics"},
-    "extras": {"figure", "images", "metrics"},
+    "extras": {"files", "errors", "figure", "images", "metrics"},
     "meter": set(),
     "job": {
+        "trained",
         "checks",
         *("conversion", "stacks", "", "extras", "meter"),
         *("pipeline", "session", "device", "images", "metrics", "presets", "config", "errors"),
     },
     "naming": {"images", "errors"},
+    "sharing": {
+        *("conversion", "extras", "images", "job", "checks", "pipeline", "trained", "errors"),
+    },
     "plan": {"naming", "job", "images", "errors"},
     "rows": {"job", ""},
     "report": {"rows", "files", "errors"},
@@ -134,11 +138,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("cli.interrupts", "cli.output", "cli.progress"),
         *("batch", "pool", "job", "device", "tvae.training", "errors"),
     },
+    "cli.models": {
+        *("cli.output", "cli.progress", "sharing", "job", "plan", "extras", "device", "errors"),
+    },
     "cli.many": {
+        "cli.models",
         *("cli.interrupts", "cli.output", "cli.batch_progress"),
         *("batch", "plan", "naming", "rows", "report", "job"),
     },
     "cli.denoise": {
+        "cli.models",
         *("cli.one", "cli.many", "cli.output", "cli.streams", "cli.options", "cli.file_options"),
         *(
             "batch",

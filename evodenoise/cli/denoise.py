@@ -8,6 +8,7 @@ import typer
 from evodenoise.batch import Ledger
 from evodenoise.cli import file_options, options
 from evodenoise.cli.many import denoise_many
+from evodenoise.cli.models import Sharing
 from evodenoise.cli.one import denoise_one
 from evodenoise.cli.output import Voice, print_plan
 from evodenoise.cli.streams import goes_to_stdout, open_streams
@@ -70,6 +71,9 @@ def denoise(
     hidden: options.Hidden = None,
     states: options.States = None,
     stack: options.Stack = "pages",
+    save_model: options.SaveModel = None,
+    load_model: options.LoadModel = None,
+    share_model: options.ShareModel = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -111,6 +115,7 @@ def denoise(
             mask=mask,
         ),
         joint=parse_stack(stack),
+        model=load_model,
     )
     if data_range is not None and reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
@@ -125,6 +130,8 @@ def denoise(
         naming = Naming(target, suffix, target_ending, aside)
         plan = make_plan(inputs, naming, recursive=recursive, reference=reference)
         plan = add_extras(plan, residual=residual, figure=figure)
+        sharing = Sharing(share_model, save_model)
+        sharing.check(plan, settings)
         _check_outputs(plan, settings)
         code = 0
         ledger = Ledger(settings, report, resume=skip_existing)
@@ -132,11 +139,19 @@ def denoise(
             print_plan(plan, ledger, voice)
         elif plan.many:
             code = denoise_many(
-                plan, settings, ledger, voice, jobs=jobs, fail_fast=fail_fast, figures=figure
+                plan,
+                settings,
+                ledger,
+                voice,
+                jobs=jobs,
+                fail_fast=fail_fast,
+                figures=figure,
+                sharing=sharing,
             )
         else:
             settings = replace(settings, make_folders=naming.is_folder())
-            code = denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
+            job = replace(plan.jobs[0], model=save_model)
+            code = denoise_one(job, settings, ledger, voice, started=started)
     if code:
         raise typer.Exit(code)
 

@@ -12,6 +12,7 @@ from evodenoise.batch import (
     run_batch,
 )
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.cli.models import Sharing
 from evodenoise.cli.output import Voice, print_rows
 from evodenoise.job import RunSettings
 from evodenoise.plan import Plan
@@ -33,6 +34,7 @@ def denoise_many(
     jobs: int | None,
     fail_fast: bool,
     figures: Path | None,
+    sharing: Sharing,
 ) -> int:
     """Denoise many images and print what came of them.
 
@@ -52,6 +54,8 @@ def denoise_many(
         Whether nothing is begun after a failure.
     figures : Path or None
         The folder for contact sheets.
+    sharing : Sharing
+        Whether they share a model.
 
     Returns
     -------
@@ -67,12 +71,13 @@ def denoise_many(
         voice.say(f"warning: {unpaired} of {len(plan.jobs)} images have no reference")
     with (
         Interrupts(LEFT) as interrupts,
+        sharing.settle(plan, settings, voice) as settled,
         show_batch(len(plan.jobs), voice) as audience,
         interrupts.gentle(STOPPING),
     ):
         run_batch(
             plan.jobs,
-            settings,
+            settled,
             ledger,
             audience,
             find_resources(settings, jobs),

@@ -187,6 +187,24 @@ Epochs = Annotated[
         default=_from_preset("epochs"),
     ),
 ]
+SaveModel = Annotated[
+    Path | None,
+    option(MODEL, "Keep the trained model.", "--save-model", metavar="FILE", default="none"),
+]
+LoadModel = Annotated[
+    Path | None,
+    option(
+        MODEL,
+        "Begin with a kept model: no training, unless --epochs asks for more of it.",
+        "--load-model",
+        metavar="FILE",
+        default="none",
+    ),
+]
+ShareModel = Annotated[
+    bool,
+    flag(MODEL, "Train one model on a sample of all images, and use it for each.", "--share-model"),
+]
 Seed = Annotated[int, option(RUN, "Seed of all randomness.", metavar="NUMBER", default=0)]
 Device = Annotated[
     str,

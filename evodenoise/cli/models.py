@@ -1,0 +1,91 @@
+"""One model for all images of a command: what its options mean, and the training of it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evodenoise.cli.output import Voice
+from evodenoise.errors import ConfigError
+from evodenoise.extras import check_new_file, write_model
+from evodenoise.job import OF_THE_MODEL, RunSettings
+from evodenoise.plan import Plan
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What was asked for.
+
+    Attributes
+    ----------
+    shared : bool
+        Whether one model is trained for all images.
+    save : Path or None
+        Where the model is kept.
+    """
+
+    shared: bool
+    save: Path | None
+
+    def check(self, plan: Plan, settings: RunSettings) -> None:
+        """Refuse what makes no sense together.
+
+        Raises
+        ------
+        ConfigError
+            If options contradict each other.
+        OutputError
+            If the model could not be written.
+        """
+        if self.shared and not plan.many:
+            raise ConfigError("--share-model is for many images; leave it out")
+        if self.shared and settings.model is not None:
+            raise ConfigError("--share-model trains a model, --load-model brings one; choose one")
+        if self.save is not None and plan.many and not self.shared:
+            raise ConfigError(
+                "--save-model keeps one model, and each of many images has its own; "
+                "add --share-model"
+            )
+        if self.save is not None and plan.many:
+            check_new_file(self.save, overwrite=settings.overwrite or settings.resume)
+
+    @contextmanager
+    def settle(self, plan: Plan, settings: RunSettings, voice: Voice) -> Iterator[RunSettings]:
+        """Train the shared model, if there is to be one.
+
+        Parameters
+        ----------
+        plan : Plan
+            All images.
+        settings : RunSettings
+            What holds for them.
+        voice : Voice
+            What to print.
+
+        Yields
+        ------
+        RunSettings
+            The same with the model, which lies in a temporary file.
+        """
+        if not self.shared:
+            yield settings
+            return
+        from evodenoise.cli.progress import show_progress
+        from evodenoise.device import use_threads
+        from evodenoise.sharing import train_shared_model
+
+        if settings.threads:
+            use_threads(settings.threads)
+        voice.say("training one model for all images")
+        with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
+            trained = train_shared_model(plan.jobs, settings, on_epoch=progress.on_epoch)
+        content = trained.to_bytes()
+        if self.save is not None:
+            write_model(self.save, content)
+        # The epochs that were asked for have been spent.
+        overrides = {**settings.overrides, **dict.fromkeys(("epochs", *OF_THE_MODEL))}
+        with tempfile.TemporaryDirectory(prefix="evodenoise-") as folder:
+            path = Path(folder, "model")
+            write_model(path, content)
+            yield replace(settings, overrides=overrides, model=path)
