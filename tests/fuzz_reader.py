@@ -46,7 +46,7 @@ def read_all(folder: Path, count: int, seed: int, *, most_seconds: int) -> Count
     files = every(folder)
     sources = [path.read_bytes() for path in files]
     outcomes: Counter[str] = Counter()
-    signal.signal(signal.SIGALRM, lambda *_: sys.exit("too slow"))
+    handler = signal.signal(signal.SIGALRM, lambda *_: sys.exit("too slow"))
     for turn in range(count):
         which = rng.integers(len(files))
         path = folder / f"damaged{files[which].suffix}"
@@ -69,6 +69,7 @@ def read_all(folder: Path, count: int, seed: int, *, most_seconds: int) -> Count
             raise
         finally:
             signal.alarm(0)
+    signal.signal(signal.SIGALRM, handler)
     return outcomes
 
 

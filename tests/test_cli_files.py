@@ -66,9 +66,11 @@ def test_strip() -> None:
 
 
 def test_what_another_format_does_not_keep_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    tifffile.imwrite("in.tif", GRAY, resolution=(300, 300), software="Scope", metadata=None)
+    tifffile.imwrite("in.tif", GRAY, resolution=(300, 300), description="Scope", metadata=None)
     assert run(f"in.tif -o out.png {QUICK}") == 0
-    assert "warning: in.tif: a PNG file does not keep: tag Software" in capsys.readouterr().err
+    assert (
+        "warning: in.tif: a PNG file does not keep: tag ImageDescription" in capsys.readouterr().err
+    )
     assert picture("out.png")[1]["dpi"] == pytest.approx((300, 300), abs=0.02)
     assert run(f"in.tif -o bare.png --strip {QUICK}") == 0
     assert "does not keep" not in capsys.readouterr().err

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images.npy": {"images.format", "images.image", "images.axes", "errors"},
     "images.fits": {"images.format", "images.image", "images.axes", "errors"},
     "images.tiff_tags": set(),
-    "images.tiff_exif": {"images.tiff_tags"},
+    "images.tiff_exif": {"images.pillow", "images.tiff_tags"},
     "images.tiff": {
         *(
             "images.tiff_exif",

@@ -25,11 +25,14 @@ class Metadata:
         What other formats know too: `RESOLUTION`, `ICC_PROFILE`, `EXIF`, `XMP`.
     native : object
         All of it, as the writer of the same format takes it.
+    inside_exif : frozenset of str
+        Those names that stand in `EXIF`, too.
     """
 
     names: tuple[str, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
     native: Any = None
+    inside_exif: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

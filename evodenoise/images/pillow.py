@@ -20,6 +20,9 @@ KEYWORDS: Mapping[str, str] = {
 }
 """What Pillow calls the metadata that several formats know."""
 
+EXIF_HEAD = b"Exif\0\0"
+"""What EXIF begins with in most formats."""
+
 # Our own limit is checked before Pillow decodes anything.
 PillowImage.MAX_IMAGE_PIXELS = None
 
@@ -109,11 +112,14 @@ def _without_false_colour(picture: PillowImage.Image) -> PillowImage.Image:
 
 def shared_metadata(picture: PillowImage.Image) -> dict[str, Any]:
     """Collect the metadata that other formats know too."""
-    return {
+    shared = {
         name: picture.info[keyword]
         for name, keyword in KEYWORDS.items()
         if picture.info.get(keyword)
     }
+    if EXIF in shared:  # of a WebP it comes without its head
+        shared[EXIF] = EXIF_HEAD + shared[EXIF].removeprefix(EXIF_HEAD)
+    return shared
 
 
 def as_image(samples: Array, format_name: str, *, has_alpha: bool, **fields: Any) -> Image:

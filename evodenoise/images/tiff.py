@@ -12,7 +12,15 @@ from evodenoise.errors import ImageError
 from evodenoise.images import tiff_exif, tiff_tags
 from evodenoise.images.axes import Array, Layout
 from evodenoise.images.format import Format, ReadOptions, WriteOptions
-from evodenoise.images.image import ICC_PROFILE, RESOLUTION, XMP, Image, Metadata, from_samples
+from evodenoise.images.image import (
+    EXIF,
+    ICC_PROFILE,
+    RESOLUTION,
+    XMP,
+    Image,
+    Metadata,
+    from_samples,
+)
 
 # What tifffile thinks of a damaged file is told in one line by the ImageError.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -20,6 +28,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _COLOURS = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3, "YCBCR": 3, "PALETTE": 1}
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _TILE_STEP = 16  # pixels
+_BYTE = 1  # a type of tags
+_GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
+_NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
 
 
 @dataclass(frozen=True)
@@ -236,10 +247,16 @@ def _metadata(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Metad
     for name, code in ((ICC_PROFILE, tiff_tags.ICC_PROFILE), (XMP, tiff_tags.XMP)):
         if code in first:
             shared[name] = first[code]
+    block = tiff_exif.to_block(pages[0], exif[0])
+    inside = frozenset(
+        f"tag {tag.name}" for tag in pages[0].tags if tag.code in tiff_tags.PHOTO_TAGS
+    )
+    if block is not None:
+        shared[EXIF] = block
     density = tiff_tags.dots_an_inch(pages[0])
     if density is not None:
         shared[RESOLUTION] = density
-    return Metadata(tiff_tags.names(file, pages[0]), shared, Native(native, exif))
+    return Metadata(tiff_tags.names(file, pages[0]), shared, Native(native, exif), inside | {"GPS"})
 
 
 def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
@@ -274,20 +291,27 @@ def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
 def _write_foreign(stream: IO[bytes], image: Image) -> None:
     """Write what was read from a file of another format."""
     shared = image.metadata.shared
-    settings: dict[str, Any] = {
-        "photometric": "rgb" if image.channels == 3 else "minisblack",
-        "metadata": {"axes": image.axes.replace("C", "S")} if image.is_stack else None,
-        "software": False,
-        "iccprofile": shared.get(ICC_PROFILE),
-        "resolution": shared.get(RESOLUTION),
-    }
+    tags, directories, byteorder = tiff_exif.from_block(shared[EXIF]) if EXIF in shared else _NONE
+    settings = tiff_tags.settings(tags)
+    has_axes = image.is_stack
+    extra = [tag for tag in settings["extratags"] if tag[0] not in _GIVEN_APART]
+    if XMP in shared:
+        extra.append((tiff_tags.XMP, _BYTE, len(shared[XMP]), shared[XMP], True))
+    if RESOLUTION in shared:
+        settings |= {"resolution": shared[RESOLUTION], "resolutionunit": "INCH"}
     if "C" in image.axes or image.alpha is not None:
         settings["planarconfig"] = "contig"
     if image.alpha is not None:
         settings["extrasamples"] = ["unassalpha"]
-    if XMP in shared:
-        settings["extratags"] = [(tiff_tags.XMP, 1, len(shared[XMP]), shared[XMP], True)]
-    tifffile.imwrite(stream, image.samples, **settings)
+    settings |= {
+        "photometric": "rgb" if image.channels == 3 else "minisblack",
+        "metadata": {"axes": image.axes.replace("C", "S")} if has_axes else None,
+        "software": False,
+        "iccprofile": shared.get(ICC_PROFILE),
+        "extratags": extra,
+    }
+    tifffile.imwrite(stream, image.samples, byteorder=byteorder, **settings)
+    tiff_exif.append_directories(stream, [directories], byteorder)
 
 
 TIFF = Format(
@@ -300,7 +324,7 @@ TIFF = Format(
     ),
     channels=(1, 2, 3, 4),
     pages=True,
-    shared=frozenset((RESOLUTION, ICC_PROFILE, XMP)),
+    shared=frozenset((RESOLUTION, ICC_PROFILE, EXIF, XMP)),
     read=_read,
     write=_write,
 )

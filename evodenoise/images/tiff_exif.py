@@ -4,14 +4,17 @@ The page is written with a tag in place of each pointer. The directories follow 
 then the tags become the pointers.
 """
 
+import io
 import struct
 from collections.abc import Mapping, Sequence
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 import tifffile
+from PIL import Image as PillowImage
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from evodenoise.images.tiff_tags import Tag
+from evodenoise.images.pillow import EXIF_HEAD
+from evodenoise.images.tiff_tags import PHOTO_TAGS, Tag, read_tags
 
 STAND_INS: Mapping[int, int] = {34665: 34664, 34853: 34852}
 """Pointers to EXIF and GPS, and tags that no page has, whose numbers come just before."""
@@ -67,6 +70,54 @@ def stand_ins(directories: Directories) -> list[Tag]:
         For the page.
     """
     return [Tag(STAND_INS[code], _LONG, 1, bytes(4)) for code in directories]
+
+
+def from_block(block: bytes) -> tuple[list[Tag], Directories, Literal["<", ">"]]:
+    """Take EXIF of another format apart, which is a TIFF file without pixels.
+
+    Parameters
+    ----------
+    block : bytes
+        As Pillow has it.
+
+    Returns
+    -------
+    tags : list of Tag
+        For the page, with those that keep the places of pointers.
+    directories : mapping
+        What they will point to.
+    byteorder : str
+        Of all of them, as in `struct`.
+    """
+    with tifffile.TiffFile(io.BytesIO(block.removeprefix(EXIF_HEAD))) as file:
+        page = file.pages.first
+        directories = read_directories(file, page)
+        return [*read_tags(file, page), *stand_ins(directories)], directories, file.byteorder
+
+
+def to_block(page: tifffile.TiffPage, directories: Directories) -> bytes | None:
+    """Put what other formats hold as EXIF together.
+
+    Parameters
+    ----------
+    page : TiffPage
+        Has the tags.
+    directories : mapping
+        From `read_directories`.
+
+    Returns
+    -------
+    bytes or None
+        As Pillow takes it; None if there is nothing, or nothing that can be read.
+    """
+    exif = PillowImage.Exif()
+    exif.update({code: page.tags.valueof(code) for code in PHOTO_TAGS if code in page.tags})
+    for code, directory in directories.items():
+        exif.get_ifd(code).update(dict(directory))
+    try:
+        return exif.tobytes() if exif or directories else None
+    except (struct.error, TypeError, ValueError):
+        return None
 
 
 def append_directories(stream: IO[bytes], pages: Sequence[Directories], byteorder: str) -> None:

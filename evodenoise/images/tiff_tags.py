@@ -13,6 +13,9 @@ KIND, DESCRIPTION, RESOLUTION_TAGS, ICC_PROFILE, XMP, EXIF, GPS = (
     *(34665, 34853),
 )
 
+PHOTO_TAGS = (271, 272, 274, 305, 306, 315, 33432)
+"""Tags of a page that other formats have in their EXIF: maker, orientation, time and the like."""
+
 # Described anew by the writer, for they say how and where the values are stored.
 _STRUCTURE = frozenset(
     (

@@ -12,7 +12,7 @@ from evodenoise.errors import OutputError, WriteError
 from evodenoise.files import NewFile
 from evodenoise.images.format import Format, WriteOptions
 from evodenoise.images.formats import ALL, FORMATS
-from evodenoise.images.image import Image
+from evodenoise.images.image import EXIF, Image
 
 _COLOURS = {1: "gray", 3: "RGB"}
 
@@ -136,7 +136,8 @@ def _losses(known: Format, image: Image) -> tuple[str, ...]:
         return ()
     metadata = image.metadata
     taken = known.shared & metadata.shared.keys()
-    lost = [name for name in metadata.names if name not in taken]
+    kept = taken | (metadata.inside_exif if EXIF in taken else frozenset())
+    lost = [name for name in metadata.names if name not in kept]
     return (f"a {known.name} file does not keep: {', '.join(lost)}",) if lost else ()
 
 

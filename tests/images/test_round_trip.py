@@ -150,6 +150,38 @@ def test_quality(tmp_path: Path) -> None:
     assert sizes["out.webp"] > sizes["out--quality 95.webp"] > sizes["out--quality 50.webp"]
 
 
+# --- from format to format
+
+PHOTOGRAPHS = {
+    "png with profile and EXIF": SAME["png with profile and EXIF"],
+    "jpg RGB": JPEGS["jpg RGB"],
+    "webp with metadata": SAME["webp with metadata"],
+    "tif EXIF": SAME["tif EXIF"],
+    "tif EXIF big-endian": SAME["tif EXIF big-endian"],
+}
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_keeps_its_orientation_exposure_and_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, ending: str
+) -> None:
+    source = write(name, PHOTOGRAPHS[name], tmp_path)
+    target = tmp_path / f"out.{ending}"
+    assert run(f"{source} -o {target} --device cpu --dtype uint8") == 0
+    err = capsys.readouterr().err
+    assert "EXIF" not in err
+    assert "GPS" not in err
+    with PillowImage.open(source) as before, PillowImage.open(target) as after:
+        # Not loaded: of a TIFF, Pillow would turn the pixels and forget the orientation.
+        assert after.getexif()[0x0112] == before.getexif()[0x0112] == 6
+        for code in (0x8769, 0x8825):
+            assert dict(after.getexif().get_ifd(code)) == dict(before.getexif().get_ifd(code))
+        assert after.info.get("icc_profile") == before.info.get("icc_profile")
+    assert pixels_of(target).shape[:2] == pixels_of(source).shape[:2]  # not turned
+
+
 # --- what the README says
 
 
