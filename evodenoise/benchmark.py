@@ -5,6 +5,7 @@ is clipped to the range of the clean image's type, which is also the peak of PSN
 The denoiser is not told sigma.
 """
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,6 +58,9 @@ class Cell:
         Of the noisy image.
     noise_std : float
         Noise level that was found, in pixel units.
+    calibration : float
+        Root mean square of the errors of the result over their predicted standard deviations:
+        1 if these are right, 2 if errors are twice as large; nan where none are predicted.
     cpu_seconds, wall_seconds : float
         Of denoising, on all threads and on the clock.
     """
@@ -67,6 +71,7 @@ class Cell:
     psnr_noisy: float
     ssim_noisy: float
     noise_std: float
+    calibration: float
     cpu_seconds: float
     wall_seconds: float
 
@@ -152,6 +157,13 @@ def measure_cell(
         psnr_noisy=before.psnr,
         ssim_noisy=before.ssim,
         noise_std=result.noise_std,
+        calibration=_calibration(result.image - clean.astype(np.float64), result.std),
         cpu_seconds=cpu,
         wall_seconds=wall,
     )
+
+
+def _calibration(errors: Array, std: Array) -> float:
+    if not std.all():
+        return math.nan
+    return float(np.sqrt(np.mean(np.square(errors / std))))

@@ -4,7 +4,7 @@ Prints two tables for one clean 8-bit image. `paper` runs once, and its picture 
 measured after some of its epochs (its learning rate does not depend on how long it will go on);
 the preset is annealed to its end, so it runs once for every budget.
 
-    python examples/convergence.py clean.png --sigma 25 --epochs 1,2,5,10,20 --budgets 8,16,30,60
+    python examples/convergence.py clean.png --sigma 25 --epochs 1,2,5,10,20 --budgets 6,12,24,45
 """
 
 import argparse
@@ -22,7 +22,7 @@ from evodenoise.metrics import measure
 from evodenoise.patches import extract_patches, merge_patches
 from evodenoise.presets import preset_config
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.reconstruction import Reconstructor
+from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
 from evodenoise.tvae.states import initial_states
 from evodenoise.tvae.training import fit
 
@@ -42,9 +42,11 @@ def follow_paper(clean: np.ndarray, noisy: np.ndarray, epochs: list[int]) -> Non
         cpu += time.process_time() - watch
         if report.epoch in epochs:
             other = torch.Generator().manual_seed(1)
-            rebuild = Reconstructor(model, states, config, generator=other)
+            again = {"active": config.initial_active, "generator": other}
+            codes = collect_codebook(states.states[:, 0], config.states, config.latents, **again)
+            rebuild = Reconstructor(model, states, config, codebook=codes, generator=other)
             known = torch.arange(len(patches)).split(config.batch_size)
-            means = torch.cat([rebuild(patches[part], part).means for part in known])
+            means = torch.cat([rebuild(patches[part], part).mean for part in known])
             picture = merge_patches(means, image.shape, 8)[..., 0].numpy() * scale + offset
             psnr = measure(clean, picture.clip(0, 255), data_range=255).psnr
             print(f"paper, epoch {report.epoch:>3}: {psnr:6.2f} dB {cpu:8.1f} CPU s", flush=True)
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=25.0)
     parser.add_argument("--epochs", default="1,2,5,10,20", help="of paper")
     parser.add_argument("--preset", default="balanced")
-    parser.add_argument("--budgets", default="8,16,30,60", help="epochs of the preset")
+    parser.add_argument("--budgets", default="6,12,24,45", help="epochs of the preset")
     args = parser.parse_args()
     torch.set_num_threads(1)
     clean = np.asarray(Image.open(args.clean).convert("L"))

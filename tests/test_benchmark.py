@@ -99,5 +99,7 @@ def test_a_cell_as_a_row() -> None:
     assert row["psnr"] == cell.psnr
     assert set(row) == {
         *("image", "sigma", "preset", "seed", "psnr", "ssim", "psnr_noisy", "ssim_noisy"),
-        *("noise_std", "cpu_seconds", "wall_seconds"),
+        *("noise_std", "calibration", "cpu_seconds", "wall_seconds"),
     }
+    # The errors are about as large as predicted.
+    assert 0.3 < cell.calibration < 3

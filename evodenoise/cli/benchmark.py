@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, type] = {
     "preset": str,
     "seed": int,
     "error": str,
-    **dict.fromkeys(MEASURED, float),
+    **dict.fromkeys((*MEASURED, "calibration"), float),
 }
 
 Clean = Annotated[
