@@ -50,9 +50,9 @@ class Tones:
         return cls(-span, span)
 
     def draw(self, pixels: Array) -> Image.Image:
-        """Turn pixel values into a picture, gray or RGB."""
+        """Turn pixel values into a picture, gray or RGB; missing ones are mid-gray."""
         scaled = (pixels.astype(np.float64) - self.black) / (self.white - self.black)
-        tones = np.rint(np.nan_to_num(scaled).clip(0, 1) * 255).astype(np.uint8)
+        tones = np.rint(np.nan_to_num(scaled, nan=0.5).clip(0, 1) * 255).astype(np.uint8)
         if tones.ndim == 3:
             tones = tones[..., :3] if tones.shape[2] >= 3 else tones[..., 0]
         return Image.fromarray(tones).convert("RGB")

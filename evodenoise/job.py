@@ -188,6 +188,8 @@ class JobResult:
         What was to be done.
     denoised : DenoiseResult
         The image and what is known about it.
+    written : Image
+        What goes into the file: converted, and as it was where it is invisible.
     noisy_quality, quality : Quality or None
         Before and after, if there is a reference.
     wall_seconds, cpu_seconds : float
@@ -201,6 +203,7 @@ class JobResult:
 
     prepared: PreparedJob
     denoised: "DenoiseResult"
+    written: Image
     noisy_quality: Quality | None
     quality: Quality | None
     wall_seconds: float
@@ -400,6 +403,7 @@ def run(
     result = JobResult(
         prepared=prepared,
         denoised=denoised,
+        written=written,
         noisy_quality=_quality(prepared, image),
         quality=_quality(prepared, written),
         wall_seconds=time.perf_counter() - prepared.started,
@@ -422,14 +426,14 @@ def _write_extras(result: JobResult) -> None:
     prepared, denoised = result.prepared, result.denoised
     job, image, truth = prepared.job, prepared.image, prepared.truth
     if job.residual is not None:
-        write_residual(job.residual, image, denoised.image)
+        write_residual(job.residual, image, result.written.pixels)
     if job.model is not None and denoised.model is not None:
         write_model(job.model, denoised.model.to_bytes())
     if job.figure is not None:
         write_figure(
             job.figure,
             image,
-            denoised.image,
+            result.written.pixels,
             noise_std=denoised.noise_std,
             caption=f"{job.source.name}: {result.describe()}",
             reference=None if truth is None else truth.pixels,

@@ -223,6 +223,9 @@ def test_one_image_with_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"noisy/a.png -o out.png --json {options}") == 0
     assert json.loads(capsys.readouterr().out) == json.loads(Path("r.json").read_text())
     assert np.load("r.npy").dtype == np.float32
+    np.testing.assert_array_equal(
+        np.load("r.npy"), load("noisy/a.png").astype("f4") - load("out.png")
+    )
     with PillowImage.open("f.png") as picture:
         assert picture.width > 1000
     assert run("noisy/a.png -o out.png --report r.json --skip-existing") == 0

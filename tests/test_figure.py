@@ -67,6 +67,11 @@ def test_tones() -> None:
     assert 65335 < ramp.white <= 65535
 
 
+def test_missing_pixels_are_gray() -> None:
+    picture = Tones(0.0, 1.0).draw(np.array([[0.0, np.nan], [1.0, np.inf]]))
+    np.testing.assert_array_equal(np.asarray(picture)[..., 0], [[0, 128], [255, 255]])
+
+
 def test_contact_sheets_have_pages() -> None:
     image = as_dtype(wave(8, 8), "uint8")
     cells = (
