@@ -202,7 +202,7 @@ ROOMS: dict[str, set[str]] = {
         "images.tiff_exif",
         "figure",
     },
-    "tifffile": {"images.tiff", "images.tiff_exif", "images.tiff_tags"},
+    "tifffile": {"images.tiff", "images.tiff_writing", "images.tiff_exif", "images.tiff_tags"},
     "imagecodecs": {"images.png", "images.bmp"},
     "png": {"images.png"},
     "astropy": {"images.fits"},

@@ -1,9 +1,7 @@
-"""TIFF, by tifffile: pages, planes and axes, and how the values are stored."""
+"""Reading TIFF, by tifffile: pages, planes and axes, and how the values are stored."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import tifffile
@@ -11,7 +9,7 @@ import tifffile
 from evodenoise.errors import ImageError
 from evodenoise.images import tiff_exif, tiff_tags
 from evodenoise.images.axes import Array, Layout
-from evodenoise.images.format import Format, ReadOptions, WriteOptions
+from evodenoise.images.format import Format, ReadOptions
 from evodenoise.images.image import (
     EXIF,
     ICC_PROFILE,
@@ -21,6 +19,7 @@ from evodenoise.images.image import (
     Metadata,
     from_samples,
 )
+from evodenoise.images.tiff_writing import Encoding, Native, write
 
 # What tifffile thinks of a damaged file is told in one line by the ImageError.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -28,45 +27,6 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _COLOURS = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3, "YCBCR": 3, "PALETTE": 1}
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _TILE_STEP = 16  # pixels
-_BYTE = 1  # a type of tags
-_GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
-_NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How a file stores its values.
-
-    Attributes
-    ----------
-    byteorder : str
-        As in `struct`.
-    bigtiff : bool
-        Whether offsets have 64 bits.
-    page : mapping
-        What `tifffile.TiffWriter.write` is told of each page.
-    page_shape : tuple of int
-        Of the array of one page.
-    order : tuple of int
-        The pages of the array as they stand in the file. One alone may stand for many, whose
-        values follow each other.
-    dtype : str
-        Of the values.
-    """
-
-    byteorder: Literal["<", ">"]
-    bigtiff: bool
-    page: dict[str, Any]
-    page_shape: tuple[int, ...]
-    order: tuple[int, ...]
-    dtype: str
-
-
-class Native(NamedTuple):
-    """What stands beside the pixels of each page: tags, and directories of EXIF and GPS."""
-
-    tags: Sequence[Sequence[tiff_tags.Tag]]
-    exif: Sequence[tiff_exif.Directories]
 
 
 def _read(stream: IO[bytes], options: ReadOptions) -> Image:
@@ -259,61 +219,6 @@ def _metadata(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Metad
     return Metadata(tiff_tags.names(file, pages[0]), shared, Native(native, exif), inside | {"GPS"})
 
 
-def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
-    encoding = image.encoding
-    if not isinstance(encoding, Encoding):
-        _write_foreign(stream, image)
-        return
-    planes = image.layout.restore(image.samples).reshape(-1, *encoding.page_shape)
-    native = image.metadata.native or Native([], [])
-    tags = tiff_tags.retyped(native.tags, encoding.dtype, planes.dtype.name)
-    with tifffile.TiffWriter(
-        stream,
-        byteorder=encoding.byteorder,
-        bigtiff=encoding.bigtiff or planes.nbytes > 2**32 - 2**25,
-        imagej=False,
-        ome=False,
-    ) as writer:
-        is_one_for_all = len(encoding.order) < len(planes)
-        for place in encoding.order:
-            writer.write(
-                planes if is_one_for_all else planes[place],
-                metadata=None,
-                software=False,
-                truncate=is_one_for_all,
-                **encoding.page,
-                **tiff_tags.settings(tags[place] if tags else ()),
-            )
-    in_order = [native.exif[place] for place in encoding.order if native.exif]
-    tiff_exif.append_directories(stream, in_order, encoding.byteorder)
-
-
-def _write_foreign(stream: IO[bytes], image: Image) -> None:
-    """Write what was read from a file of another format."""
-    shared = image.metadata.shared
-    tags, directories, byteorder = tiff_exif.from_block(shared[EXIF]) if EXIF in shared else _NONE
-    settings = tiff_tags.settings(tags)
-    has_axes = image.is_stack
-    extra = [tag for tag in settings["extratags"] if tag[0] not in _GIVEN_APART]
-    if XMP in shared:
-        extra.append((tiff_tags.XMP, _BYTE, len(shared[XMP]), shared[XMP], True))
-    if RESOLUTION in shared:
-        settings |= {"resolution": shared[RESOLUTION], "resolutionunit": "INCH"}
-    if "C" in image.axes or image.alpha is not None:
-        settings["planarconfig"] = "contig"
-    if image.alpha is not None:
-        settings["extrasamples"] = ["unassalpha"]
-    settings |= {
-        "photometric": "rgb" if image.channels == 3 else "minisblack",
-        "metadata": {"axes": image.axes.replace("C", "S")} if has_axes else None,
-        "software": False,
-        "iccprofile": shared.get(ICC_PROFILE),
-        "extratags": extra,
-    }
-    tifffile.imwrite(stream, image.samples, byteorder=byteorder, **settings)
-    tiff_exif.append_directories(stream, [directories], byteorder)
-
-
 TIFF = Format(
     name="TIFF",
     endings=(".tif", ".tiff"),
@@ -326,5 +231,5 @@ TIFF = Format(
     pages=True,
     shared=frozenset((RESOLUTION, ICC_PROFILE, EXIF, XMP)),
     read=_read,
-    write=_write,
+    write=write,
 )

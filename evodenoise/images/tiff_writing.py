@@ -1,0 +1,117 @@
+"""Writing TIFF: what was read from such a file as it was, other images with what TIFF can hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Literal, NamedTuple
+
+import tifffile
+
+from evodenoise.images import tiff_exif, tiff_tags
+from evodenoise.images.format import WriteOptions
+from evodenoise.images.image import EXIF, ICC_PROFILE, RESOLUTION, XMP, Image
+
+_BYTE = 1  # a type of tags
+_GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
+_NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
+_LARGEST_CLASSIC = 2**32 - 2**25
+"""Bytes of pixels in a file whose offsets have 32 bits, with room for the tags."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a file stores its values.
+
+    Attributes
+    ----------
+    byteorder : str
+        As in `struct`.
+    bigtiff : bool
+        Whether offsets have 64 bits.
+    page : mapping
+        What `tifffile.TiffWriter.write` is told of each page.
+    page_shape : tuple of int
+        Of the array of one page.
+    order : tuple of int
+        The pages of the array as they stand in the file. One alone may stand for many, whose
+        values follow each other.
+    dtype : str
+        Of the values.
+    """
+
+    byteorder: Literal["<", ">"]
+    bigtiff: bool
+    page: dict[str, Any]
+    page_shape: tuple[int, ...]
+    order: tuple[int, ...]
+    dtype: str
+
+
+class Native(NamedTuple):
+    """What stands beside the pixels of each page: tags, and directories of EXIF and GPS."""
+
+    tags: Sequence[Sequence[tiff_tags.Tag]]
+    exif: Sequence[tiff_exif.Directories]
+
+
+def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
+    """Write an image.
+
+    Parameters
+    ----------
+    stream : IO[bytes]
+        Readable, too.
+    image : Image
+        From a file of this or another format.
+    """
+    encoding = image.encoding
+    if not isinstance(encoding, Encoding):
+        _write_foreign(stream, image)
+        return
+    planes = image.layout.restore(image.samples).reshape(-1, *encoding.page_shape)
+    native = image.metadata.native or Native([], [])
+    tags = tiff_tags.retyped(native.tags, encoding.dtype, planes.dtype.name)
+    with tifffile.TiffWriter(
+        stream,
+        byteorder=encoding.byteorder,
+        bigtiff=encoding.bigtiff or planes.nbytes > _LARGEST_CLASSIC,
+        imagej=False,
+        ome=False,
+    ) as writer:
+        is_one_for_all = len(encoding.order) < len(planes)
+        for place in encoding.order:
+            writer.write(
+                planes if is_one_for_all else planes[place],
+                metadata=None,
+                software=False,
+                truncate=is_one_for_all,
+                **encoding.page,
+                **tiff_tags.settings(tags[place] if tags else ()),
+            )
+    in_order = [native.exif[place] for place in encoding.order if native.exif]
+    tiff_exif.append_directories(stream, in_order, encoding.byteorder)
+
+
+def _write_foreign(stream: IO[bytes], image: Image) -> None:
+    """Write what was read from a file of another format."""
+    shared = image.metadata.shared
+    tags, directories, byteorder = tiff_exif.from_block(shared[EXIF]) if EXIF in shared else _NONE
+    settings = tiff_tags.settings(tags)
+    has_axes = image.is_stack
+    extra = [tag for tag in settings["extratags"] if tag[0] not in _GIVEN_APART]
+    if XMP in shared:
+        extra.append((tiff_tags.XMP, _BYTE, len(shared[XMP]), shared[XMP], True))
+    if RESOLUTION in shared:
+        settings |= {"resolution": shared[RESOLUTION], "resolutionunit": "INCH"}
+    if "C" in image.axes or image.alpha is not None:
+        settings["planarconfig"] = "contig"
+    if image.alpha is not None:
+        settings["extrasamples"] = ["unassalpha"]
+    settings |= {
+        "photometric": "rgb" if image.channels == 3 else "minisblack",
+        "metadata": {"axes": image.axes.replace("C", "S")} if has_axes else None,
+        "software": False,
+        "iccprofile": shared.get(ICC_PROFILE),
+        "extratags": extra,
+    }
+    tifffile.imwrite(stream, image.samples, byteorder=byteorder, **settings)
+    tiff_exif.append_directories(stream, [directories], byteorder)
