@@ -39,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
         cases.append(case)
         if len(cases) == 3:
             raise TrainingError("diverged")
-        return Cell(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 3.0, 1.5)
+        return Cell(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
 
     monkeypatch.setattr(benchmark, "measure_cell", measure)
     return cases
@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_what_was_measured(
     def measure(_: Any, __: Any, case: Case, **___: Any) -> Cell:
         if case.seed:
             raise KeyboardInterrupt
-        return Cell(case, 30.0, 0.9, 20.0, 0.4, 25.0, 3.0, 1.5)
+        return Cell(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
 
     monkeypatch.setattr(benchmark, "measure_cell", measure)
     assert run("benchmark up.png --seeds 0,1 --device cpu --report r.jsonl --json") == 130
