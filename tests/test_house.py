@@ -29,15 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images.fits": {"images.format", "images.image", "images.axes", "errors"},
     "images.tiff_tags": set(),
     "images.tiff_exif": {"images.pillow", "images.tiff_tags"},
+    "images.tiff_writing": {
+        *("images.tiff_exif", "images.tiff_tags", "images.format", "images.image"),
+    },
     "images.tiff": {
-        *(
-            "images.tiff_exif",
-            "images.tiff_tags",
-            "images.format",
-            "images.image",
-            "images.axes",
-            "errors",
-        ),
+        *("images.tiff_writing", "images.tiff_exif", "images.tiff_tags"),
+        *("images.format", "images.image", "images.axes", "errors"),
     },
     "images.formats": {
         *("images.png", "images.jpeg", "images.webp", "images.bmp", "images.npy"),
