@@ -58,14 +58,14 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
-        DenoiseConfig(epochs=10, settling_rounds=1, refinement=Refinement.GAUSSIAN),
+        DenoiseConfig(epochs=8, settling_rounds=1, refinement=Refinement.GAUSSIAN),
     ),
     "balanced": Preset(
-        "good quality in about a minute",
+        "a good picture",
         DenoiseConfig(epochs=45),
     ),
     "best": Preset(
-        "the best picture, for those who can wait",
+        "the best picture",
         DenoiseConfig(
             epochs=120,
             states=8,
@@ -76,7 +76,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
     ),
     "paper": Preset(
-        "the method as published: hours, for comparison",
+        "as published: hours",
         DenoiseConfig(
             covariance=Covariance.NONE,
             refinement=Refinement.NONE,

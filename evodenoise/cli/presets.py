@@ -21,13 +21,14 @@ def presets(
         rows.append(
             [
                 name + mark,
-                preset.description,
                 str(config.epochs),
                 str(config.latents),
                 ",".join(map(str, config.hidden)),
                 str(config.states),
                 evolution.mutation.value,
+                config.refinement.value,
+                preset.description,
             ]
         )
-    header = ["preset", "for", "epochs", "latents", "hidden", "states", "mutation"]
+    header = ["preset", "epochs", "latents", "hidden", "states", "mutation", "refine", "for"]
     print_table(header, rows)
