@@ -246,6 +246,8 @@ def configure(preset: str, image: Array, overrides: Mapping[str, Any]) -> Denois
         The settings.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    if given.get("epochs") == 0:
+        raise ConfigError("epochs is 0; train for 1 or more, or --load-model without --epochs")
     return replace(preset_config(preset, image.shape), **given)
 
 
