@@ -289,8 +289,6 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     model = None if settings.model is None else _read_model(settings.model)
     if model is not None and settings.overrides.get("epochs") is None:
         config = replace(config, epochs=0)
-    if model is None and not config.epochs:
-        raise ConfigError("epochs is 0, which teaches nothing; ask for one or give --load-model")
     check_image(pages[0], config, name=name)
     for folder in (path.parent for path in job.outputs() if settings.make_folders):
         folder.mkdir(parents=True, exist_ok=True)

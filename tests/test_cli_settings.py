@@ -119,7 +119,8 @@ def test_presets_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         config = preset.config
         hidden = ",".join(map(str, config.hidden))
         numbers = [config.epochs, config.latents, hidden, config.states]
-        assert words[-5:] == [*map(str, numbers), config.evolution.mutation.value]
+        names = [config.evolution.mutation.value, config.refinement.value]
+        assert row.replace(" (default)", "").split()[1:7] == [*map(str, numbers), *names]
         assert ("(default)" in row) == (name == "balanced")
 
 
