@@ -280,6 +280,7 @@ OTHERWISE: Mapping[str, tuple[Make, str]] = {
     ),
     "tif JPEG": (tiff(values("uint8", *COLOUR), compression="jpeg"), "JPEG compression"),
     "tif JPEG 2000": (tiff(values(), compression="jpeg2000"), "JPEG2000 compression"),
+    "bmp two resolutions": (pillow(values("uint8", *COLOUR), dpi=(300, 200)), "two resolutions"),
     "bmp palette": (pillow(values("uint8", *COLOUR), "P"), "palette"),
     "fits scaled": (
         lambda path: (

@@ -15,6 +15,9 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
     picture = pillow.open_picture(stream, "BMP", options)
     samples, has_alpha, warnings = pillow.samples_of(picture)
     shared = pillow.shared_metadata(picture)
+    x, y = shared.get(RESOLUTION, (0, 0))
+    if x != y:
+        warnings = (*warnings, "of its two resolutions, that along x comes back for both")
     return pillow.as_image(
         samples,
         "BMP",
