@@ -48,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "conversion": {"images", "errors"},
     "metrics": {"errors"},
-    "noise": {"errors"},
+    "readings": set(),
+    "noise": {"readings", "errors"},
     "device": {"errors"},
     "patches": set(),
     "tvae": set(),
@@ -190,7 +191,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 CLI = {module for module in MAY_IMPORT if module.split(".")[0] == "cli"}
 ROOMS: dict[str, set[str]] = {
-    "skimage": {"metrics", "noise"},
+    "skimage": {"metrics", "readings"},
     "PIL": {
         "images.pillow",
         "images.png",
