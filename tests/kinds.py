@@ -82,6 +82,15 @@ def tiff(pixels: np.ndarray, **settings: Any) -> Make:
     return lambda path: tifffile.imwrite(path, pixels, **settings)
 
 
+def _tiff_4_bits(path: Path) -> None:
+    """Pack two pixels into a byte; no library at hand writes that."""
+    pixels = values() % 16
+    tiff(pixels[:, 0::2] << 4 | pixels[:, 1::2], metadata=None)(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["BitsPerSample"].overwrite(4)
+        file.pages.first.tags["ImageWidth"].overwrite(pixels.shape[1])
+
+
 def _pages(path: Path) -> None:
     """Write pages that each have tags of their own, big-endian."""
     with tifffile.TiffWriter(path, byteorder=">") as writer:
@@ -274,6 +283,7 @@ OTHERWISE: Mapping[str, tuple[Make, str]] = {
         "transparent colour",
     ),
     "tif 1 bit": (pillow(values(), "1", compression="group4"), "1-bit"),
+    "tif 4 bits": (_tiff_4_bits, "4-bit"),
     "tif palette": (
         tiff(values(), photometric="palette", colormap=PALETTE.T.astype(np.uint16) * 257),
         "palette",

@@ -27,6 +27,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _COLOURS = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3, "YCBCR": 3, "PALETTE": 1}
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _TILE_STEP = 16  # pixels
+_WHOLE_BYTE = 8
 
 
 def _read(stream: IO[bytes], options: ReadOptions) -> Image:
@@ -122,7 +123,11 @@ def _expand(
         said = "1-bit pixels come back as gray levels of 8 bits, which denoising needs"
         return array.astype(np.uint8) * 255, layout, [said]
     if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
-        return array, layout, []
+        if page.bitspersample >= _WHOLE_BYTE:
+            return array, layout, []
+        # Brought to the full range, or white would come back as black.
+        said = f"{page.bitspersample}-bit gray levels come back with 8 bits"
+        return array * np.uint8(255 // (2**page.bitspersample - 1)), layout, [said]
     colours = np.moveaxis(page.colormap[:, array], 0, -1)  # 16 bits each
     if not (colours % 257).any():
         colours = (colours // 257).astype(np.uint8)
@@ -151,7 +156,7 @@ def _recoded(file: tifffile.TiffFile, page: tifffile.TiffPage) -> list[str]:
     compression = tifffile.COMPRESSION(page.compression).name
     if compression not in _LOSSLESS and page.dtype != bool:
         said.append(f"its {compression} compression, which loses details, is replaced by Deflate")
-    if page.bitspersample not in (1, 8, 16, 32, 64):
+    if page.bitspersample > _WHOLE_BYTE and page.bitspersample not in (16, 32, 64):
         said.append(f"values of {page.bitspersample} bits come back with {page.dtype}")
     if file.is_bigtiff and tiff_exif.STAND_INS.keys() & {tag.code for tag in page.tags}:
         said.append("its EXIF is not kept, for it is a BigTIFF file")
