@@ -205,7 +205,7 @@ def denoise_stack(
         noise_estimate=task.noise,
         free_energy=outcome.free_energy,
         history=outcome.history,
-        stop_reason=(last and last.stop_reason) or StopReason.STOPPED,
+        stop_reason=_stop_reason(last),
         patch_size=task.session.scenes[0].grid.patch_size,
         device=str(device),
         model=task.keep(),
@@ -222,6 +222,13 @@ def _check_stack(stack: Array, config: DenoiseConfig | None) -> DenoiseConfig:
     check_image(stack[0], config)
     check_finite(stack, name="stack")
     return config or preset_config(DEFAULT_PRESET, stack.shape[1:])
+
+
+def _stop_reason(last: EpochReport | None) -> StopReason:
+    """Say why training ended: after none, all of the epochs wanted have been done."""
+    if last is None:
+        return StopReason.EPOCHS
+    return last.stop_reason or StopReason.STOPPED
 
 
 def train_model(

@@ -14,6 +14,7 @@ from evodenoise.config import Covariance, DenoiseConfig
 from evodenoise.errors import ConfigError, ImageError, ModelError
 from evodenoise.pipeline import denoise, denoise_stack, train_model
 from evodenoise.trained import TrainedModel, read_model
+from evodenoise.tvae.schedule import StopReason
 
 CONFIG = DenoiseConfig(
     patch_size=6, latents=32, hidden=(32,), states=4, epochs=12, batch_size=256, device="cpu"
@@ -51,6 +52,7 @@ def test_a_sibling_is_denoised_without_training(covariance: Covariance) -> None:
     other = DenoiseConfig(latents=8, hidden=(4,), states=4, epochs=0, device="cpu")
     result = denoise(noisy, other, model=model)
     assert result.history == ()
+    assert result.stop_reason is StopReason.EPOCHS
     assert result.patch_size == CONFIG.patch_size
     assert result.noise_std == pytest.approx(20, rel=0.25)
     assert psnr(CLEAN, result.image) > psnr(CLEAN, noisy) + 5
