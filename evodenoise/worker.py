@@ -13,8 +13,9 @@ from types import FrameType
 from typing import Any
 
 from evodenoise.errors import EvodenoiseError
-from evodenoise.job import Job, JobResult, RunSettings, prepare, run
+from evodenoise.job import Job, JobResult, RunSettings
 from evodenoise.rows import result_row
+from evodenoise.work import prepare, run
 
 REPORT_EVERY = 0.2
 """Seconds between two words on how an image gets on."""

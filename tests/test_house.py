@@ -101,10 +101,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extras": {"files", "errors", "figure", "images", "metrics"},
     "meter": set(),
     "job": {
-        "trained",
-        "checks",
-        *("conversion", "stacks", "", "extras", "meter"),
-        *("pipeline", "session", "device", "images", "metrics", "presets", "config", "errors"),
+        *("conversion", "pipeline", "trained", "images", "metrics", "presets", "config", "errors"),
+    },
+    "work": {
+        *("job", "stacks", "", "extras", "meter", "checks", "trained", "conversion"),
+        *("pipeline", "session", "device", "images", "metrics", "config", "errors"),
     },
     "naming": {"images", "errors"},
     "sharing": {
@@ -113,7 +114,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"naming", "job", "images", "errors"},
     "rows": {"job", ""},
     "report": {"rows", "files", "errors"},
-    "worker": {"job", "rows", "device", "errors"},
+    "worker": {"work", "job", "rows", "device", "errors"},
     "pool": {"worker", "job", "images", "errors"},
     "batch": {
         "checks",
@@ -133,6 +134,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli.output": {"cli.tables", "batch", "plan", "naming", "rows", "report"},
     "cli.batch_progress": {"cli.output", "worker", "rows", "job"},
     "cli.one": {
+        "work",
         *("cli.interrupts", "cli.output", "cli.progress"),
         *("batch", "pool", "job", "device", "tvae.training", "errors"),
     },

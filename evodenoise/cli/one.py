@@ -9,7 +9,8 @@ from evodenoise.batch import Ledger, note_result
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
 from evodenoise.cli.output import Voice, end_line, print_rows
 from evodenoise.errors import EvodenoiseError
-from evodenoise.job import Job, JobResult, PreparedJob, RunSettings, prepare, run
+from evodenoise.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.work import prepare, run
 
 if TYPE_CHECKING:
     from evodenoise.tvae.training import EpochReport
