@@ -20,7 +20,7 @@ from evodenoise import pipeline
 from evodenoise.cli import main
 from evodenoise.rows import COLUMNS
 
-QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1"
+QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1 --refine none"
 CLEAN = as_dtype(wave(16, 20), "uint8")
 
 

@@ -9,11 +9,13 @@ from skimage.metrics import structural_similarity
 
 from evodenoise import benchmark
 from evodenoise.benchmark import Case, add_noise, check_clean, measure_cell
-from evodenoise.config import DenoiseConfig
+from evodenoise.config import DenoiseConfig, Refinement
 from evodenoise.errors import ImageError
 from evodenoise.pipeline import denoise
 
-QUICK = DenoiseConfig(latents=16, hidden=(16,), states=4, epochs=2, device="cpu")
+QUICK = DenoiseConfig(
+    latents=16, hidden=(16,), states=4, epochs=2, device="cpu", refinement=Refinement.NONE
+)
 CLEAN = as_dtype(wave(24, 20), "uint8")
 
 

@@ -25,7 +25,7 @@ from evodenoise import pipeline
 from evodenoise.cli import COMMANDS, denoise, main, options
 from evodenoise.errors import TrainingError
 
-QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu"
+QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --refine none"
 GOOD = "--epochs 20 --latents 32 --hidden 32 --states 8 --seed 1 --device cpu"
 COMMAND = Path(sysconfig.get_path("scripts"), "evodenoise")
 QUALITY = re.compile(r"^(\w+) +PSNR +(\S+) dB +SSIM +(\S+)$", re.MULTILINE)

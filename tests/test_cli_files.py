@@ -15,7 +15,7 @@ from scenes import add_noise, as_dtype, wave
 from evodenoise import pipeline
 from evodenoise.cli import main
 
-QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu"
+QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --refine none"
 STACK = as_dtype(np.stack([add_noise(wave(20, 24), seed=k) for k in range(3)]), "uint8")
 
 

@@ -132,7 +132,7 @@ def test_presets_take_no_arguments(command: str, capsys: pytest.CaptureFixture[s
 
 # --- evodenoise benchmark
 
-QUICK = "--epochs 1 --device cpu"
+QUICK = "--epochs 1 --device cpu --refine none"
 CLEAN = as_dtype(wave(24, 20), "uint8")
 
 

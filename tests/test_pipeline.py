@@ -18,6 +18,7 @@ from evodenoise.config import (
     EvolutionConfig,
     LearningRateConfig,
     Mutation,
+    Refinement,
 )
 from evodenoise.errors import ConfigError, DeviceError, ImageError, InvalidInputError, TrainingError
 from evodenoise.pipeline import denoise, denoise_stack
@@ -25,7 +26,14 @@ from evodenoise.presets import preset_config
 from evodenoise.tvae.training import EpochReport
 
 QUICK = DenoiseConfig(
-    patch_size=5, latents=16, hidden=(16,), states=4, epochs=2, batch_size=128, device="cpu"
+    patch_size=5,
+    latents=16,
+    hidden=(16,),
+    states=4,
+    epochs=2,
+    batch_size=128,
+    device="cpu",
+    refinement=Refinement.NONE,
 )
 GOOD = DenoiseConfig(
     patch_size=6, latents=32, hidden=(32,), states=8, epochs=6, batch_size=32, device="cpu"

@@ -8,9 +8,12 @@ import pytest
 from scenes import add_noise, wave
 
 from evodenoise import DenoiseConfig, pipeline
+from evodenoise.config import Refinement
 from evodenoise.stacks import denoise_pages
 
-QUICK = DenoiseConfig(epochs=1, latents=16, hidden=(16,), states=4, device="cpu")
+QUICK = DenoiseConfig(
+    epochs=1, latents=16, hidden=(16,), states=4, device="cpu", refinement=Refinement.NONE
+)
 PAGES = np.stack([add_noise(wave(16, 18), seed=seed) for seed in range(3)])
 
 

@@ -85,6 +85,9 @@ def benchmark(
     seeds: Seeds = "0",
     time_limit: options.TimeLimit = None,
     epochs: options.Epochs = None,
+    covariance: options.CovarianceName = None,
+    refinement: options.RefinementName = None,
+    patch_size: options.PatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     report: file_options.ReportFile = None,
@@ -106,7 +109,14 @@ def benchmark(
     from evodenoise.cli.progress import show_progress
 
     levels, numbers = _parse_sigmas(sigma), _parse_seeds(seeds)
-    overrides = {"time_limit": time_limit, "epochs": epochs, "device": device}
+    overrides = {
+        "time_limit": time_limit,
+        "epochs": epochs,
+        "covariance": covariance,
+        "refinement": refinement,
+        "patch_size": patch_size,
+        "device": device,
+    }
     book = _open_report(report, overwrite=overwrite, resume=skip_existing)
     images = _read(clean)
     tasks = _plan(images, levels, preset.split(","), numbers, overrides)

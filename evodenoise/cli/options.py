@@ -158,7 +158,7 @@ PatchSize = Annotated[
         MODEL,
         "Side of the square patches, at least 4.",
         metavar="PIXELS",
-        default="7 to 10 by the noise, less for a tiny image",
+        default="7 to 10 by the noise, 6 to 8 in colour, less for a tiny image",
     ),
 ]
 Latents = Annotated[
