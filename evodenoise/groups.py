@@ -10,8 +10,12 @@ M members of a group.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +23,11 @@ from torch import Tensor
 
 from evodenoise.patches import PatchAverage, PatchGrid, extract_patches
 
-STRIP_VALUES = 2**21
-"""Distances held at once; the work on them takes some 50 bytes each."""
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+STRIP_VALUES = 2**23
+"""Distances held at once."""
 
 GROUPS = 256
 """Groups worked on at once."""
@@ -116,33 +123,84 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         the grid at a time.
     """
     grid = PatchGrid(image.shape, settings.patch_size)
+    rows = _corners(grid.rows, settings.step).to(image.device)
+    columns = _corners(grid.columns, settings.step).to(image.device)
+    radius = settings.radius
+    strip = max(1, STRIP_VALUES // ((2 * radius + 1) ** 2 * len(columns)))
+    padded = F.pad(image, (0, 0, radius, radius, radius, radius))
+    for some_rows in rows.split(strip):
+        yield _match_strip(image, padded, grid, settings, some_rows, columns)
+
+
+def _match_strip(
+    image: Tensor,
+    padded: Tensor,
+    grid: PatchGrid,
+    settings: GroupSettings,
+    rows: Tensor,
+    columns: Tensor,
+) -> Tensor:
+    """Find the groups around the corners in some rows of the grid: (R, M)."""
     size, radius, device = settings.patch_size, settings.radius, image.device
-    rows = _corners(grid.rows, settings.step).to(device)
-    columns = _corners(grid.columns, settings.step).to(device)
     reach = torch.arange(-radius, radius + 1, device=device)
     shifts = torch.cartesian_prod(reach, reach)  # (O, 2)
-    padded = F.pad(image, (0, 0, radius, radius, radius, radius))
-    strip = max(1, STRIP_VALUES // (len(shifts) * len(columns)))
-    for some_rows in rows.split(strip):
-        top, bottom = int(some_rows[0]), int(some_rows[-1]) + size
-        distances = torch.empty(len(shifts), len(some_rows), len(columns), device=device)
-        for place, (down, right) in enumerate(shifts.tolist()):
-            moved = padded[
-                radius + down + top : radius + down + bottom,
-                radius + right : radius + right + image.shape[1],
-            ]
-            squares = (image[top:bottom] - moved).square().sum(-1).double()
-            sums = _window_sums(squares, some_rows - top, size, dim=0)
-            distances[place] = _window_sums(sums, columns, size, dim=1)
-        corner = torch.cartesian_prod(some_rows, columns)  # (R, 2)
-        found = corner[:, None] + shifts  # (R, O, 2)
-        limits = torch.tensor([grid.rows, grid.columns], device=device)
-        outside = ((found < 0) | (found >= limits)).any(-1)
-        costs = distances.flatten(1).T.masked_fill(outside, torch.inf)
+    top, bottom = int(rows[0]), int(rows[-1]) + size
+    here = image[top:bottom].transpose(1, 2)[:, None]  # (Y', 1, C, X)
+    distances = []
+    for down in range(2 * radius + 1):
+        # All shifts to the right at once: (Y', 2 * radius + 1, C, X).
+        moved = padded[down + top : down + bottom].unfold(1, image.shape[1], 1)
+        squares = (here - moved).square().sum(2).double()
+        sums = _window_sums(squares, rows - top, size, dim=0)
+        sums = _window_sums(sums, columns, size, dim=2)
+        distances.append(sums.float().transpose(1, 2).flatten(0, 1))  # (R, 2 * radius + 1)
+    every = torch.cat(distances, 1)  # (R, O)
+    nearest = []
+    corners = torch.cartesian_prod(rows, columns)  # (R, 2)
+    limits = torch.tensor([grid.rows, grid.columns], device=device)
+    parts = zip(every.split(GROUPS), corners.split(GROUPS), strict=True)
+    for costs, corner in parts:
+        there = corner[:, None] + shifts  # (B, O, 2)
+        outside = ((there < 0) | (there >= limits)).any(-1)
+        costs = costs.masked_fill(outside, torch.inf)
         costs[:, len(shifts) // 2] = -1.0
         members = min(settings.members, int((~outside).sum(1).min()))
-        nearest = costs.topk(members, dim=1, largest=False).indices
-        yield (found[..., 0] * grid.columns + found[..., 1]).gather(1, nearest)
+        chosen = costs.topk(members, dim=1, largest=False).indices
+        found = corner[:, None] + shifts[chosen]
+        nearest.append(found[..., 0] * grid.columns + found[..., 1])
+    members = min(part.shape[1] for part in nearest)
+    return torch.cat([part[:, :members] for part in nearest])
+
+
+def in_threads(
+    work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device
+) -> Iterator[Result]:
+    """Work on parts side by side, a thread of one core each, for as many cores as torch has.
+
+    The many small matrices here give torch nothing to share between cores by itself.
+
+    Parameters
+    ----------
+    work : callable
+        Makes a result of a part; without side effects.
+    parts : iterable
+        The parts; a few are taken at a time.
+    device : torch.device
+        Other devices than the CPU get one part after the other.
+
+    Yields
+    ------
+    Result
+        In the order of the parts.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or device.type != "cpu":
+        yield from map(work, parts)
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        left = iter(parts)
+        while some := list(islice(left, 4 * threads)):
+            yield from pool.map(work, some)
 
 
 def _corners(count: int, step: int) -> Tensor:
@@ -153,7 +211,7 @@ def _corners(count: int, step: int) -> Tensor:
 
 def _window_sums(values: Tensor, starts: Tensor, size: int, dim: int) -> Tensor:
     """Sum `size` values from each start along a dimension, by differences of running sums."""
-    padding = (1, 0) if dim == values.ndim - 1 else (0, 0, 1, 0)
+    padding = (0, 0) * (values.ndim - 1 - dim) + (1, 0)
     running = F.pad(values.cumsum(dim), padding)
     return running.index_select(dim, starts + size) - running.index_select(dim, starts)
 
@@ -189,20 +247,21 @@ def gaussian_groups(
     grid = PatchGrid(noisy.shape, settings.patch_size)
     average = PatchAverage(grid, noisy.dtype, noisy.device)
     identity = torch.eye(grid.pixels, device=noisy.device)
+
+    def estimate(members: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        prior = _members(pilot, settings.patch_size, members)
+        mean = prior.mean(1, keepdim=True)
+        centred = prior - mean
+        covariance = centred.transpose(1, 2) @ centred / members.shape[1]
+        factor = torch.linalg.cholesky(covariance + noise_variance * identity)
+        gain = torch.cholesky_solve(covariance, factor)  # (B, D, D)
+        patches = (_members(noisy, settings.patch_size, members) - mean) @ gain + mean
+        variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)
+        return members, patches, 1 / (variance + WEIGHT_FLOOR)
+
     for groups in match_groups(pilot, settings):
-        for members in groups.split(GROUPS):
-            prior = _members(pilot, settings.patch_size, members)
-            mean = prior.mean(1, keepdim=True)
-            centred = prior - mean
-            covariance = centred.transpose(1, 2) @ centred / members.shape[1]
-            # Beside an outlier the noise may be below the rounding errors of its variance.
-            rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
-            least = rounding.clamp(min=noise_variance)[:, None, None]
-            factor = torch.linalg.cholesky(covariance + least * identity)
-            gain = torch.cholesky_solve(covariance, factor)  # (B, D, D)
-            estimate = (_members(noisy, settings.patch_size, members) - mean) @ gain + mean
-            variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)
-            _add(average, members, estimate, 1 / (variance + WEIGHT_FLOOR))
+        for members, patches, weights in in_threads(estimate, groups.split(GROUPS), noisy.device):
+            _add(average, members, patches, weights)
     return average.image()
 
 
@@ -245,17 +304,31 @@ def low_rank_groups(
         if iteration:
             previous = estimate + FEEDBACK * (noisy - estimate)
         average = PatchAverage(grid, noisy.dtype, noisy.device)
-        for members in (part for strip in groups for part in strip.split(2 * GROUPS)):
-            patches = _members(previous, settings.patch_size, members)
-            left = torch.full((len(members),), noise_variance, device=noisy.device)
-            if iteration:
-                original = extract_patches(noisy, settings.patch_size, members[:, 0])
-                removed = (original - patches[:, 0]).square().mean(1)
-                left = settings.remaining**2 * (noise_variance - removed).abs()
-            shrunk, rank = _shrink(patches, left)
-            _add(average, members, shrunk, 1 / (1 + rank))
+        shrink = partial(_shrink_groups, noisy, previous, noise_variance, settings, iteration == 0)
+        parts = [part for strip in groups for part in strip.split(2 * GROUPS)]
+        for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
+            _add(average, members, shrunk, weights)
         estimate = average.image()
     return estimate
+
+
+def _shrink_groups(
+    noisy: Tensor,
+    previous: Tensor,
+    noise_variance: float,
+    settings: GroupSettings,
+    first: bool,
+    members: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Shrink the groups of some members (B, M); return these, the patches and their weights."""
+    patches = _members(previous, settings.patch_size, members)
+    left = torch.full((len(members),), noise_variance, device=noisy.device)
+    if not first:
+        original = extract_patches(noisy, settings.patch_size, members[:, 0])
+        removed = (original - patches[:, 0]).square().mean(1)
+        left = settings.remaining**2 * (noise_variance - removed).abs()
+    shrunk, rank = _shrink(patches, left)
+    return members, shrunk, 1 / (1 + rank)
 
 
 def _shrink(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
