@@ -107,7 +107,8 @@ class Session:
     ) -> None:
         self.scenes, self.config, self.generator = scenes, config, generator
         self.noise_variance, self.deadline = noise_variance, deadline
-        self.codebook: Tensor | None = None
+        self.codebook: Tensor | None = None  # of the model given, then of what was learned
+        self.collected = False
         self.positions: list[Tensor] = []
         self.variational: VariationalStates | None = None
         if trained is None:
@@ -138,7 +139,7 @@ class Session:
         self.positions = [torch.cat(own) for own in lattices]
         own = zip(self.scenes, self.positions, strict=True)
         patches = concatenate_patches([scene.patches(positions) for scene, positions in own])
-        self.variational = self._first_states(patches)
+        self.variational, self.collected = self._first_states(patches), False
         budget = Budget(
             config.epochs,
             deadline=self.deadline,
@@ -177,11 +178,12 @@ class Session:
 
     def learned(self) -> Tensor:
         """Return codes in use (M, K): of the training, or of the model that was given."""
-        if self.variational is None and self.codebook is not None:
-            return self.codebook
-        if self.variational is None:
+        if self.variational is not None and not self.collected:
+            self.codebook = self._collect(self.variational.states[:, 0])
+            self.collected = True
+        if self.codebook is None:
             raise TrainingError("nothing was trained; ask for at least one epoch")
-        return self._collect(self.variational.states[:, 0])
+        return self.codebook
 
     def _collect(self, states: Tensor) -> Tensor:
         return collect_codebook(
@@ -205,12 +207,11 @@ class Session:
         Rebuilt
             One image after the other.
         """
-        self.codebook = self.learned()
         reconstructor = Reconstructor(
             self.model,
             self.variational,
             self.config,
-            codebook=self.codebook,
+            codebook=self.learned(),
             generator=self.generator,
         )
         total = sum(scene.grid.patches for scene in self.scenes)
