@@ -10,24 +10,20 @@ M members of a group.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from evodenoise.patches import PatchAverage, PatchGrid, extract_patches
+from evodenoise.threads import available_threads, in_threads
 
-Part = TypeVar("Part")
-Result = TypeVar("Result")
-
-STRIP_VALUES = 2**23
-"""Distances held at once."""
+BLOCK = 6
+"""Reference patches a side for which members are sought at once: more share more candidates,
+and have more that are in reach of others only."""
 
 GROUPS = 256
 """Groups worked on at once."""
@@ -122,98 +118,59 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         Positions (see `PatchGrid`) of the members, the reference itself first, for some rows of
         the grid at a time.
     """
-    grid = PatchGrid(image.shape, settings.patch_size)
+    grid, radius = PatchGrid(image.shape, settings.patch_size), settings.radius
     rows = _corners(grid.rows, settings.step).to(image.device)
     columns = _corners(grid.columns, settings.step).to(image.device)
-    radius = settings.radius
-    strip = max(1, STRIP_VALUES // ((2 * radius + 1) ** 2 * len(columns)))
-    padded = F.pad(image, (0, 0, radius, radius, radius, radius))
-    for some_rows in rows.split(strip):
-        yield _match_strip(image, padded, grid, settings, some_rows, columns)
+    # At the border, and in a tiny image, there are fewer to choose from.
+    fewest = min(grid.rows, radius + 1) * min(grid.columns, radius + 1)
+    settings = replace(settings, members=min(settings.members, fewest))
+
+    def match(some: Tensor) -> Tensor:
+        blocks = columns.split(BLOCK)
+        return torch.cat([_match_block(image, grid, settings, some, block) for block in blocks])
+
+    strips = rows.split(BLOCK)
+    at_once = 4 * available_threads(image.device)
+    for first in range(0, len(strips), at_once):
+        yield from list(in_threads(match, strips[first : first + at_once], image.device))
 
 
-def _match_strip(
-    image: Tensor,
-    padded: Tensor,
-    grid: PatchGrid,
-    settings: GroupSettings,
-    rows: Tensor,
-    columns: Tensor,
+def _match_block(
+    image: Tensor, grid: PatchGrid, settings: GroupSettings, rows: Tensor, columns: Tensor
 ) -> Tensor:
-    """Find the groups around the corners in some rows of the grid: (R, M)."""
-    size, radius, device = settings.patch_size, settings.radius, image.device
-    reach = torch.arange(-radius, radius + 1, device=device)
-    shifts = torch.cartesian_prod(reach, reach)  # (O, 2)
-    top, bottom = int(rows[0]), int(rows[-1]) + size
-    here = image[top:bottom].transpose(1, 2)[:, None]  # (Y', 1, C, X)
-    distances = []
-    for down in range(2 * radius + 1):
-        # All shifts to the right at once: (Y', 2 * radius + 1, C, X).
-        moved = padded[down + top : down + bottom].unfold(1, image.shape[1], 1)
-        squares = (here - moved).square().sum(2).double()
-        sums = _window_sums(squares, rows - top, size, dim=0)
-        sums = _window_sums(sums, columns, size, dim=2)
-        distances.append(sums.float().transpose(1, 2).flatten(0, 1))  # (R, 2 * radius + 1)
-    every = torch.cat(distances, 1)  # (R, O)
-    nearest = []
-    corners = torch.cartesian_prod(rows, columns)  # (R, 2)
-    limits = torch.tensor([grid.rows, grid.columns], device=device)
-    parts = zip(every.split(GROUPS), corners.split(GROUPS), strict=True)
-    for costs, corner in parts:
-        there = corner[:, None] + shifts  # (B, O, 2)
-        outside = ((there < 0) | (there >= limits)).any(-1)
-        costs = costs.masked_fill(outside, torch.inf)
-        costs[:, len(shifts) // 2] = -1.0
-        members = min(settings.members, int((~outside).sum(1).min()))
-        chosen = costs.topk(members, dim=1, largest=False).indices
-        found = corner[:, None] + shifts[chosen]
-        nearest.append(found[..., 0] * grid.columns + found[..., 1])
-    members = min(part.shape[1] for part in nearest)
-    return torch.cat([part[:, :members] for part in nearest])
+    """Find the groups around neighbouring corners in some rows and columns: (R, M).
 
-
-def in_threads(
-    work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device
-) -> Iterator[Result]:
-    """Work on parts side by side, a thread of one core each, for as many cores as torch has.
-
-    The many small matrices here give torch nothing to share between cores by itself.
-
-    Parameters
-    ----------
-    work : callable
-        Makes a result of a part; without side effects.
-    parts : iterable
-        The parts; a few are taken at a time.
-    device : torch.device
-        Other devices than the CPU get one part after the other.
-
-    Yields
-    ------
-    Result
-        In the order of the parts.
+    They share most of their candidates, so that the distances cost one matrix product.
     """
-    threads = torch.get_num_threads()
-    if threads == 1 or device.type != "cpu":
-        yield from map(work, parts)
-        return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        left = iter(parts)
-        while some := list(islice(left, 4 * threads)):
-            yield from pool.map(work, some)
+    size, radius = settings.patch_size, settings.radius
+    near_rows, top = _reach(rows, radius, grid.rows)  # (B, Y')
+    near_columns, left = _reach(columns, radius, grid.columns)  # (B', X')
+    height, width = near_rows.shape[1], near_columns.shape[1]
+    area = image[top : top + height + size - 1, left : left + width + size - 1]
+    area = area - area.mean((0, 1))  # the squares are small: little is lost by their differences
+    candidates = area.unfold(0, size, 1).unfold(1, size, 1).reshape(height * width, -1)
+    own = ((rows - top)[:, None] * width + (columns - left)).flatten()  # (R,)
+    # |a - b|^2 without |a|^2, which is the same for all candidates of a patch.
+    costs = torch.addmm(candidates.square().sum(1), candidates[own], candidates.T, alpha=-2)
+    near = near_rows[:, None, :, None] & near_columns[:, None]
+    costs.masked_fill_(~near.view(costs.shape), torch.inf)
+    costs.scatter_(1, own[:, None], -torch.inf)
+    chosen = costs.topk(settings.members, dim=1, largest=False).indices
+    return (top + chosen // width) * grid.columns + left + chosen % width
+
+
+def _reach(corners: Tensor, radius: int, count: int) -> tuple[Tensor, int]:
+    """Tell which of the places that any corner (B,) reaches are in reach of each, and the first."""
+    first = max(int(corners[0]) - radius, 0)
+    last = min(int(corners[-1]) + radius, count - 1)
+    places = torch.arange(first, last + 1, device=corners.device)
+    return (corners[:, None] - places).abs() <= radius, first
 
 
 def _corners(count: int, step: int) -> Tensor:
     """List every step-th place of `count`, and the last one."""
     places = torch.arange(0, count, step)
     return places if places[-1] == count - 1 else F.pad(places, (0, 1), value=count - 1)
-
-
-def _window_sums(values: Tensor, starts: Tensor, size: int, dim: int) -> Tensor:
-    """Sum `size` values from each start along a dimension, by differences of running sums."""
-    padding = (0, 0) * (values.ndim - 1 - dim) + (1, 0)
-    running = F.pad(values.cumsum(dim), padding)
-    return running.index_select(dim, starts + size) - running.index_select(dim, starts)
 
 
 @torch.no_grad()

@@ -23,10 +23,11 @@ from evodenoise.groups import (
 from evodenoise.lattices import choose_lattices, interleave
 from evodenoise.scene import Scene
 from evodenoise.trained import TrainedModel
-from evodenoise.tvae.batches import in_batches
+from evodenoise.tvae.batches import choose_workers, in_batches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Patches, concatenate_patches
 from evodenoise.tvae.reconstruction import (
+    Estimate,
     Reconstructor,
     collect_codebook,
     nearest_states,
@@ -235,15 +236,19 @@ class Session:
     ) -> Rebuilt:
         """Put one image together."""
         canvas = Canvas(scene)
+        workers = choose_workers(places.device)
 
-        def estimate(some: Tensor) -> None:
-            hurry = partial(progress.late, len(some))
-            estimated = reconstructor(scene.patches(some), places[some], hurry=hurry)
+        def estimate(some: Tensor) -> Callable[[], Estimate]:
+            hurry = partial(progress.late, workers * len(some))
+            mine = reconstructor.fork() if workers > 1 else reconstructor
+            return lambda: mine(scene.patches(some), places[some], hurry=hurry)
+
+        def add(some: Tensor, estimated: Estimate) -> None:
             canvas.add(some, estimated, self._weights)
             progress.advance(len(some))
 
         every = torch.arange(scene.grid.patches, device=places.device)
-        in_batches(every, self.config.batch_size, estimate)
+        in_batches(every, self.config.batch_size, estimate, add, workers=workers)
         return canvas.rebuilt()
 
     def refine(self, scene: Scene, pilot: Tensor) -> Tensor:

@@ -52,13 +52,18 @@ def test_references_cover_the_image_to_its_last_row_and_column() -> None:
     assert covered.all()
 
 
-def test_strips_do_not_change_the_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_change_the_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.rand(30, 21, 1, generator=torch.Generator().manual_seed(0))
-    whole = torch.cat(list(match_groups(image, SMALL)))
-    monkeypatch.setattr("evodenoise.groups.STRIP_VALUES", 1)
-    strips = list(match_groups(image, SMALL))
-    assert len(strips) > 1
-    np.testing.assert_array_equal(torch.cat(strips), whole)
+
+    def groups() -> dict[int, set[int]]:
+        return {
+            int(each[0]): set(each.tolist()) for each in torch.cat([*match_groups(image, SMALL)])
+        }
+
+    usual = groups()
+    monkeypatch.setattr("evodenoise.groups.BLOCK", 1)
+    assert len(usual) == 70
+    assert groups() == usual
 
 
 @pytest.mark.parametrize("channels", [None, 3])

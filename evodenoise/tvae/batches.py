@@ -1,16 +1,38 @@
-"""Mini-batches that shrink when the GPU's memory is too small for them."""
+"""Mini-batches: side by side on a CPU, smaller where a GPU's memory demands it."""
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from evodenoise.threads import available_threads, in_turns
+
+Result = TypeVar("Result")
+
+MOST_WORKERS = 3
+"""Mini-batches at a time: what is done in turns, gradient steps above all, is a third of it."""
+
 logger = logging.getLogger(__name__)
 
 
-def in_batches(patches: Tensor, size: int, work: Callable[[Tensor], None]) -> int:
-    """Work through patches in mini-batches; one that the GPU cannot hold is done in halves.
+def choose_workers(device: torch.device) -> int:
+    """Choose how many mini-batches are worked on at a time."""
+    return min(available_threads(device), MOST_WORKERS)
+
+
+def in_batches(
+    patches: Tensor,
+    size: int,
+    begin: Callable[[Tensor], Callable[[], Result]],
+    finish: Callable[[Tensor, Result], None],
+    *,
+    workers: int = 1,
+) -> int:
+    """Work through patches in mini-batches.
+
+    One that the GPU cannot hold is done in halves. On a CPU several can be worked on at a time.
 
     Parameters
     ----------
@@ -18,9 +40,14 @@ def in_batches(patches: Tensor, size: int, work: Callable[[Tensor], None]) -> in
         Their numbers.
     size : int
         Patches of a mini-batch.
-    work : callable
-        Called with the numbers of a mini-batch. If memory runs out before it is done it is
-        called again with a part of them.
+    begin : callable
+        Takes the numbers of a mini-batch and returns what makes its result, without side
+        effects: with several workers that happens while earlier mini-batches are finished.
+    finish : callable
+        Called with the numbers and the result of each mini-batch, in their order. If memory
+        runs out before it is done both are called again with a part of them.
+    workers : int
+        Mini-batches that are worked on at a time; 1 on a GPU.
 
     Returns
     -------
@@ -32,11 +59,16 @@ def in_batches(patches: Tensor, size: int, work: Callable[[Tensor], None]) -> in
     torch.cuda.OutOfMemoryError
         If there is too little memory for a single patch.
     """
+    if workers > 1:
+        batches = patches.split(size)
+        left = iter(batches)
+        in_turns(map(begin, batches), lambda made: finish(next(left), made), workers=workers)
+        return size
     pending = list(patches.split(size))
     while pending:
         batch = pending.pop(0)
         try:
-            work(batch)
+            finish(batch, begin(batch)())
         except torch.cuda.OutOfMemoryError:
             if len(batch) == 1:
                 raise

@@ -1,5 +1,6 @@
 """The E-step of a mini-batch: the model as judge of evolution."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -76,10 +77,19 @@ class EStep:
     def __init__(
         self, model: BinaryLatentVAE, config: DenoiseConfig, *, generator: torch.Generator
     ) -> None:
-        self.model = model
+        self.model, self.config = model, config
         keys = hash_keys(model.latents, generator=generator)
         self.variation = Variation(config.evolution, model.latents, keys, generator)
         self.curvature = torch.zeros(model.latents, device=generator.device)
+
+    def fork(self) -> "EStep":
+        """Copy the step and its model as it is now, with randomness of its own."""
+        mine = self.variation.generator
+        seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
+        theirs = torch.Generator(mine.device).manual_seed(seed)
+        fork = EStep(copy.deepcopy(self.model), self.config, generator=theirs)
+        fork.curvature = self.curvature
+        return fork
 
     @torch.no_grad()
     def measure_curvature(self, states: Tensor) -> None:

@@ -1,5 +1,6 @@
 """From a trained model to clean patches, in a stream that never holds all states."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,6 +74,12 @@ class Reconstructor:
         self.codebook = codebook
         self.e_step = EStep(model, config, generator=generator)
         self.e_step.measure_curvature(codebook)
+
+    def fork(self) -> "Reconstructor":
+        """Copy it, with randomness of its own."""
+        fork = copy.copy(self)
+        fork.e_step = self.e_step.fork()
+        return fork
 
     @torch.no_grad()
     def __call__(

@@ -2,15 +2,18 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from evodenoise.config import DenoiseConfig
 from evodenoise.errors import TrainingError
-from evodenoise.tvae.batches import in_batches
+from evodenoise.tvae.adam import Adam
+from evodenoise.tvae.batches import choose_workers, in_batches
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Patches, observed_values, squared_errors
@@ -76,9 +79,19 @@ class EpochSums:
         self.replaced = torch.zeros((), device=device)
 
 
+class Optimizer(Protocol):
+    """What follows a gradient; those of torch do."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+
+    def step(self) -> None:
+        """Go one step against the gradients."""
+
+
 def m_step(
     model: BinaryLatentVAE,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     patches: Patches,
     sample: PosteriorSample,
     *,
@@ -93,7 +106,7 @@ def m_step(
     ----------
     model : BinaryLatentVAE
         Its decoder is changed.
-    optimizer : torch.optim.Optimizer
+    optimizer : Optimizer
         Over the decoder's parameters.
     patches : Tensor, shape (B, D)
         The mini-batch.
@@ -117,6 +130,10 @@ def m_step(
     with torch.no_grad():
         expected_error: Tensor = (sample.weights * squared_errors(mine, emission.mean)).sum()
     return expected_error
+
+
+Evolved = tuple[VariationalStates, Tensor]
+"""States of a mini-batch, and how many of each patch are new."""
 
 
 class Trainer:
@@ -149,11 +166,7 @@ class Trainer:
         self.config, self.generator = config, generator
         self.batch_size = config.batch_size
         self.e_step = EStep(model, config, generator=generator)
-        self.optimizer = torch.optim.Adam(
-            model.decoder.parameters(),
-            lr=config.learning_rate.minimum,
-            fused=patches.device.type in ("cpu", "cuda"),
-        )
+        self.optimizer = Adam(model.decoder.parameters())
 
     def epoch(self, lattice: Tensor, budget: Budget, done: int) -> tuple[EpochSums, float]:
         """Visit the patches of a sub-lattice once, in random order.
@@ -180,22 +193,31 @@ class Trainer:
         self.e_step.measure_curvature(self.variational.states[order, 0])
         rate = self.config.learning_rate.minimum
 
-        def visit(chosen: Tensor) -> None:
+        def learn(chosen: Tensor, evolved: Evolved) -> None:
             nonlocal rate
             progress = budget.progress(done + sums.patches / len(order))
             rate = learning_rate(self.config.learning_rate, progress, budget.epochs)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self._batch(chosen, sums)
+            self.optimizer.rate = rate
+            self._learn(chosen, evolved, sums)
 
-        self.batch_size = in_batches(order, self.batch_size, visit)
+        workers = choose_workers(self.patches.device)
+        evolve = partial(self._evolve, beside=workers > 1)
+        self.batch_size = in_batches(order, self.batch_size, evolve, learn, workers=workers)
         return sums, rate
 
-    def _batch(self, chosen: Tensor, sums: EpochSums) -> None:
-        """Do the E-step and the gradient steps of one mini-batch."""
+    def _evolve(self, chosen: Tensor, *, beside: bool) -> Callable[[], Evolved]:
+        """Prepare the E-step of a mini-batch, to be done beside gradient steps or not.
+
+        If it is, it sees the decoder as it is now, before these.
+        """
+        patches, states = self.patches[chosen], self.variational.states[chosen]
+        e_step = self.e_step.fork() if beside else self.e_step
+        return lambda: e_step(patches, e_step.evaluate(patches, states))
+
+    def _learn(self, chosen: Tensor, evolved: Evolved, sums: EpochSums) -> None:
+        """Keep the states of a mini-batch and do its gradient steps."""
+        current, replaced = evolved
         patches = self.patches[chosen]
-        known = self.e_step.evaluate(patches, self.variational.states[chosen])
-        current, replaced = self.e_step(patches, known)
         self.variational.put(chosen, current, self.model.latents)
         sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
         parts = list(sample.split(self.config.gradient_batch_size))

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -209,8 +210,20 @@ def test_lattices_take_turns() -> None:
     assert not variational.log_joints[100:].isfinite().any()
 
 
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Let torch use so many threads during the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize("mutation", list(Mutation))
-def test_same_seed_same_bits(mutation: Mutation) -> None:
+def test_same_seed_same_bits(
+    mutation: Mutation, count: int, threads: Callable[[int], None]
+) -> None:
+    threads(count)
     evolution = EvolutionConfig(mutation=mutation, crossover=mutation is not Mutation.GUIDED)
     config = replace(QUICK, epochs=2, evolution=evolution)
     first, second, third = (train(noisy_waves(), config, seed) for seed in (3, 3, 4))
@@ -219,6 +232,18 @@ def test_same_seed_same_bits(mutation: Mutation) -> None:
     assert torch.equal(first[1].states, second[1].states)
     assert first[2][-1].free_energy == second[2][-1].free_energy
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_e_steps_beside_gradient_steps_learn_as_much(threads: Callable[[int], None]) -> None:
+    bounds = []
+    for count in (1, 2, 3):
+        threads(count)
+        runs = [train(noisy_waves(), replace(QUICK, epochs=20), seed) for seed in range(4)]
+        bounds.append([reports[-1].free_energy for _, _, reports in runs])
+    alone, *beside = torch.tensor(bounds)
+    assert (alone[:, None] != torch.stack(beside).T).all()
+    for others in beside:
+        assert abs(others.mean() - alone.mean()) < 2 * alone.std()
 
 
 def test_global_randomness_is_left_alone() -> None:

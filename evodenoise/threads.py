@@ -1,0 +1,93 @@
+"""Threads side by side on a CPU, for work too small for torch to share out by itself."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def available_threads(device: torch.device) -> int:
+    """Count the threads that may work side by side: those of torch on the CPU, else one."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def in_threads(
+    work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device
+) -> Iterator[Result]:
+    """Work on parts side by side, a thread of one core each, for as many cores as torch has.
+
+    Parameters
+    ----------
+    work : callable
+        Makes a result of a part; without side effects.
+    parts : iterable
+        The parts; a few are taken at a time.
+    device : torch.device
+        Other devices than the CPU get one part after the other.
+
+    Yields
+    ------
+    Result
+        In the order of the parts.
+    """
+    threads = available_threads(device)
+    if threads == 1:
+        yield from map(work, parts)
+        return
+    with _pool(threads) as pool:
+        left = iter(parts)
+        while some := list(islice(left, 4 * threads)):
+            yield from pool.map(work, some)
+
+
+def in_turns(
+    works: Iterable[Callable[[], Result]], finish: Callable[[Result], None], *, workers: int
+) -> None:
+    """Work on several things at once, and finish them one by one, in their order.
+
+    What happens does not depend on who is quicker: the first `workers` works are taken at the
+    start, and one more after each that is finished.
+
+    Parameters
+    ----------
+    works : iterable of callable
+        Each makes a result, on a thread of its own; without side effects.
+    finish : callable
+        Takes the results, on the caller's thread; no work is taken meanwhile.
+    workers : int
+        Threads, finishing included; they share torch's cores.
+    """
+    with _pool(workers) as pool, _limited(_cores(workers)):
+        left = iter(works)
+        pending = deque(pool.submit(work) for work in islice(left, workers))
+        while pending:
+            finish(pending.popleft().result())
+            pending.extend(pool.submit(work) for work in islice(left, 1))
+
+
+def _cores(workers: int) -> int:
+    return max(1, torch.get_num_threads() // workers)
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(
+        workers, initializer=torch.set_num_threads, initargs=(_cores(workers),)
+    )
+
+
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """Let torch use so many threads on the present one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
