@@ -212,7 +212,7 @@ ROOMS: dict[str, set[str]] = {
     "rich": {"cli.progress", "cli.batch_progress", "cli.tables"},
     "torch": {
         *("device", "meter", "patches", "groups", "scene", "lattices", "canvas", "session"),
-        *("trained", "task", "checks", "pipeline"),
+        *("trained", "task", "checks", "pipeline", "threads"),
         *(module for module in MAY_IMPORT if module.startswith("tvae.")),
     },
 }
