@@ -224,7 +224,8 @@ class DenoiseConfig:
     gradient_batch_size : int
         States of one gradient step.
     posterior_mass : float
-        Share of each patch's posterior that the gradient is taken over, best states first.
+        Share of each patch's posterior that the gradient is taken over, best states first. In a
+        long run less of it costs nothing but time.
     initial_active : float
         Ones that a state starts with, on average.
     prior_delay : float
@@ -265,7 +266,7 @@ class DenoiseConfig:
     lattices: int = 4
     batch_size: int = 1024
     gradient_batch_size: int = 128
-    posterior_mass: float = 0.99
+    posterior_mass: float = 0.8
     initial_active: float = 2.0
     prior_delay: float = 1 / 6
     settled: float = 0.05

@@ -130,7 +130,7 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         return torch.cat([_match_block(image, grid, settings, some, block) for block in blocks])
 
     strips = rows.split(BLOCK)
-    at_once = 4 * available_threads(image.device)
+    at_once = 16 * available_threads(image.device)
     for first in range(0, len(strips), at_once):
         yield from list(in_threads(match, strips[first : first + at_once], image.device))
 

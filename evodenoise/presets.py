@@ -58,7 +58,9 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
-        DenoiseConfig(epochs=8, settling_rounds=1, refinement=Refinement.GAUSSIAN),
+        DenoiseConfig(
+            epochs=8, posterior_mass=0.99, settling_rounds=1, refinement=Refinement.GAUSSIAN
+        ),
     ),
     "balanced": Preset(
         "a good picture",
@@ -68,6 +70,7 @@ PRESETS: Mapping[str, Preset] = {
         "the best picture",
         DenoiseConfig(
             epochs=120,
+            posterior_mass=0.99,
             states=8,
             evolution=EvolutionConfig(parents=3),
             settled=0.02,

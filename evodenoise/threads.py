@@ -43,8 +43,10 @@ def in_threads(
         return
     with _pool(threads) as pool:
         left = iter(parts)
-        while some := list(islice(left, 4 * threads)):
-            yield from pool.map(work, some)
+        pending = deque(pool.submit(work, part) for part in islice(left, 2 * threads))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(pool.submit(work, part) for part in islice(left, 1))
 
 
 def in_turns(

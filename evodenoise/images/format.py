@@ -75,6 +75,8 @@ class Format:
         Whether it knows opacity, several pages, a quality.
     shared : frozenset of str
         Which metadata of other formats it takes.
+    drops : callable
+        Names what it does not keep of those, of an image from a file of another format.
     read : callable
         From a stream to an `Image`; raises `ImageError` without the name of the file, and
         almost anything on damaged data.
@@ -93,3 +95,4 @@ class Format:
     pages: bool = False
     quality: bool = False
     shared: frozenset[str] = frozenset()
+    drops: Callable[[Image], tuple[str, ...]] = lambda _: ()

@@ -19,7 +19,7 @@ from evodenoise.images.image import (
     Metadata,
     from_samples,
 )
-from evodenoise.images.tiff_writing import Encoding, Native, write
+from evodenoise.images.tiff_writing import Encoding, Native, drops, write
 
 # What tifffile thinks of a damaged file is told in one line by the ImageError.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -235,6 +235,7 @@ TIFF = Format(
     channels=(1, 2, 3, 4),
     pages=True,
     shared=frozenset((RESOLUTION, ICC_PROFILE, EXIF, XMP)),
+    drops=drops,
     read=_read,
     write=write,
 )

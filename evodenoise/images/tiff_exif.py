@@ -95,6 +95,12 @@ def from_block(block: bytes) -> tuple[list[Tag], Directories, Literal["<", ">"]]
         return [*read_tags(file, page), *stand_ins(directories)], directories, file.byteorder
 
 
+def has_thumbnail(block: bytes) -> bool:
+    """Say whether there is a small picture in EXIF of another format."""
+    with tifffile.TiffFile(io.BytesIO(block.removeprefix(EXIF_HEAD))) as file:
+        return len(file.pages) > 1
+
+
 def to_block(page: tifffile.TiffPage, directories: Directories) -> bytes | None:
     """Put what other formats hold as EXIF together.
 

@@ -91,6 +91,12 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     tiff_exif.append_directories(stream, in_order, encoding.byteorder)
 
 
+def drops(image: Image) -> tuple[str, ...]:
+    """Name what is not taken over from the metadata of another format."""
+    block = image.metadata.shared.get(EXIF)
+    return ("the thumbnail in EXIF",) if block and tiff_exif.has_thumbnail(block) else ()
+
+
 def _write_foreign(stream: IO[bytes], image: Image) -> None:
     """Write what was read from a file of another format."""
     shared = image.metadata.shared

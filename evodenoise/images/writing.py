@@ -138,6 +138,7 @@ def _losses(known: Format, image: Image) -> tuple[str, ...]:
     taken = known.shared & metadata.shared.keys()
     kept = taken | (metadata.inside_exif if EXIF in taken else frozenset())
     lost = [name for name in metadata.names if name not in kept]
+    lost.extend(known.drops(image))
     return (f"a {known.name} file does not keep: {', '.join(lost)}",) if lost else ()
 
 

@@ -1,5 +1,6 @@
 """Every kind of file comes back as it was when denoising is replaced by the identity."""
 
+import io
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from astropy.io import fits
-from kinds import JPEGS, OTHERWISE, SAME, values, write
+from kinds import COLOUR, JPEGS, OTHERWISE, SAME, values, write
 from PIL import Image as PillowImage
 from scenes import psnr
 
@@ -180,6 +181,25 @@ def test_a_photograph_keeps_its_orientation_exposure_and_profile(
             assert dict(after.getexif().get_ifd(code)) == dict(before.getexif().get_ifd(code))
         assert after.info.get("icc_profile") == before.info.get("icc_profile")
     assert pixels_of(target).shape[:2] == pixels_of(source).shape[:2]  # not turned
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize(("ending", "kept"), [("png", True), ("jpg", True), ("tif", False)])
+def test_a_thumbnail_in_exif_is_not_lost_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str, kept: bool
+) -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        for size in (8, 4):
+            writer.write(np.zeros((size, size), np.uint8), software="a camera", metadata=None)
+    block = b"Exif\0\0" + stream.getvalue()
+    PillowImage.fromarray(values("uint8", *COLOUR)).save(tmp_path / "in.jpg", exif=block)
+    assert run(f"{tmp_path}/in.jpg -o {tmp_path}/out.{ending} --device cpu") == 0
+    assert ("does not keep: the thumbnail in EXIF" in capsys.readouterr().err) == (not kept)
+    with PillowImage.open(tmp_path / f"out.{ending}") as picture:
+        assert picture.getexif()[0x0131] == "a camera"
+        if kept:
+            assert picture.info["exif"] == block
 
 
 # --- what the README says
