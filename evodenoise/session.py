@@ -42,8 +42,12 @@ GroupMethod = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
-REFINEMENT_PASSES = {Refinement.NONE: 0, Refinement.GAUSSIAN: 1, Refinement.FULL: 10}
+REFINEMENT_PASSES = {Refinement.NONE: 0.0, Refinement.GAUSSIAN: 0.5, Refinement.FULL: 6.0}
 """Refinement costs about as much as so many visits to all patches."""
+
+LOW_RANK_COST = 1.3 / 6**3
+"""Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups: what its
+singular values take, and a little more than measured."""
 
 
 class Progress:
@@ -275,7 +279,8 @@ class Session:
         gaussian = self._group(gaussian_groups, scene, pilot, gaussian_settings(ratio, channels))
         seconds = time.perf_counter() - started
         settings = low_rank_settings(ratio)
-        too_long = self._expired(after=1.2 * settings.iterations * seconds)
+        cost = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
+        too_long = self._expired(after=cost * seconds)
         if refinement is Refinement.GAUSSIAN or too_long:
             return gaussian
         low_rank = self._group(low_rank_groups, scene, pilot, settings)
