@@ -29,6 +29,9 @@ COLOUR_PATCH_SIZES = ((0.36, 6), (0.7, 7), (math.inf, 8))
 PATCHES_PER_LATENT = 8
 """A tiny image cannot teach more latents than this allows."""
 
+COLOUR_POSTERIOR_MASS = 0.99
+"""Learning from less of the posterior costs gray images nothing, and colour up to 0.08 dB."""
+
 MOST_LOW_RANK_PIXELS = 500_000
 """Larger images, and colour, are refined by the Gaussian models only, a tenth of the work."""
 
@@ -47,7 +50,7 @@ class Preset:
     config : DenoiseConfig
         The settings for an image whose sub-lattices are full.
     scales : bool
-        Whether latents, epochs and refinement follow the size of the image.
+        Whether latents, epochs, refinement and posterior mass follow the shape of the image.
     """
 
     description: str
@@ -165,6 +168,8 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
     demanding = colour or shape[0] * shape[1] > MOST_LOW_RANK_PIXELS
     if demanding and config.refinement is Refinement.FULL:
         config = replace(config, refinement=Refinement.GAUSSIAN)
+    if colour:
+        config = replace(config, posterior_mass=max(config.posterior_mass, COLOUR_POSTERIOR_MASS))
     return replace(
         config,
         latents=max(16, min(config.latents, patches // PATCHES_PER_LATENT)),
