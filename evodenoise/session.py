@@ -42,12 +42,11 @@ GroupMethod = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
-REFINEMENT_PASSES = {Refinement.NONE: 0.0, Refinement.GAUSSIAN: 0.5, Refinement.FULL: 6.0}
+REFINEMENT_PASSES = {Refinement.NONE: 0.0, Refinement.GAUSSIAN: 0.5, Refinement.FULL: 10.5}
 """Refinement costs about as much as so many visits to all patches."""
 
-LOW_RANK_COST = 1.3 / 6**3
-"""Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups: what its
-singular values take, and a little more than measured."""
+LOW_RANK_COST = 1 / 6**3
+"""Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups."""
 
 
 class Progress:

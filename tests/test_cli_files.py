@@ -116,7 +116,7 @@ def error_of(result: np.ndarray, where: np.ndarray) -> float:
 def test_missing_pixels_are_filled(how: str) -> None:
     PillowImage.fromarray(GAPS).save("mask.png")
     hole, option = {"nan": (np.nan, ""), "mask": (0.0, "--mask mask.png")}[how]
-    result = denoised(np.where(GAPS, hole, NOISY), f"--epochs 4 {option}")
+    result = denoised(np.where(GAPS, hole, NOISY), f"--epochs 12 {option}")
     assert error_of(result, GAPS) < 30
     assert error_of(result, ~GAPS) < 25
 

@@ -7,8 +7,11 @@ from enum import StrEnum
 
 from evodenoise.config import LearningRateConfig, Schedule
 
-RECONSTRUCTION_PASSES = 1.5
+RECONSTRUCTION_PASSES = 2.0
 """Reconstruction of a patch costs about as much as this many visits in training."""
+
+MOST_RESERVE = 0.6
+"""Share of the time that is kept for what follows training, at most."""
 
 
 class StopReason(StrEnum):
@@ -89,7 +92,7 @@ class Budget:
         if self.deadline is None:
             return epochs_done
         available = self.deadline - self.started
-        reserve = min(self.later_visits * self.seconds_per_patch, available / 2)
+        reserve = min(self.later_visits * self.seconds_per_patch, MOST_RESERVE * available)
         elapsed = self.clock() - self.started
         share = min(elapsed / max(available - reserve, 1e-9), 1.0)
         return max(epochs_done, share * self.epochs)

@@ -117,19 +117,19 @@ def test_time_for_the_reconstruction_is_set_aside() -> None:
     clock = Clock()
     budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
     budget.seconds_per_patch = 0.02  # a visit of all patches takes 20 s
-    clock.now += 60
+    clock.now += 59
     assert budget.over(1) is None
-    clock.now += 15
+    clock.now += 2
     assert budget.over(1) is StopReason.TIME_LIMIT
 
 
-def test_at_least_half_of_the_time_is_for_training() -> None:
+def test_two_fifths_of_the_time_at_least_are_for_training() -> None:
     clock = Clock()
     budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
     budget.seconds_per_patch = 10.0
-    clock.now += 49
+    clock.now += 39
     assert budget.over(1) is None
-    clock.now += 1
+    clock.now += 2
     assert budget.over(1) is StopReason.TIME_LIMIT
 
 
