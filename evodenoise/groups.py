@@ -210,7 +210,10 @@ def gaussian_groups(
         mean = prior.mean(1, keepdim=True)
         centred = prior - mean
         covariance = centred.transpose(1, 2) @ centred / members.shape[1]
-        factor = torch.linalg.cholesky(covariance + noise_variance * identity)
+        # Beside an outlier the noise may be below the rounding errors of its variance.
+        rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
+        least = rounding.clamp(min=noise_variance)[:, None, None]
+        factor = torch.linalg.cholesky(covariance + least * identity)
         gain = torch.cholesky_solve(covariance, factor)  # (B, D, D)
         patches = (_members(noisy, settings.patch_size, members) - mean) @ gain + mean
         variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)

@@ -1,5 +1,6 @@
 """Groups of similar patches and the local models fitted to them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_a_gaussian_prior_from_the_truth_beats_the_noise(channels: int | None) -
     noisy = add_noise(clean, 25)
     estimate = gaussian_groups(tensor(noisy), tensor(clean), 625.0, replace(GAUSSIAN, radius=8))
     assert psnr(clean, estimate.numpy().reshape(clean.shape)) > psnr(clean, noisy) + 8
+
+
+@pytest.mark.parametrize("peak", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize("method", [gaussian_groups, low_rank_groups])
+def test_an_outlier_far_above_the_noise(method: Callable[..., torch.Tensor], peak: float) -> None:
+    """Its variance swallows that of the noise: a matrix without a factor, if nothing is done."""
+    image = 0.1 * torch.randn(20, 22, 3, generator=torch.Generator().manual_seed(0))
+    image[5, 6, 1] = peak
+    assert method(image, image, 1e-9, SMALL).isfinite().all()
 
 
 def test_low_rank_groups_denoise_from_a_poor_pilot() -> None:
