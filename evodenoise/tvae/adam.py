@@ -4,6 +4,7 @@ Its class imports torch's compiler on first use, which takes a second, as long a
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,16 @@ from torch.optim.adam import adam
 FUSED_DEVICES = ("cpu", "cuda")
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
+
+
+class Optimizer(Protocol):
+    """What follows a gradient; those of torch do."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+
+    def step(self) -> None:
+        """Go one step against the gradients."""
 
 
 class Adam:

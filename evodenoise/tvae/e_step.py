@@ -1,7 +1,7 @@
 """The E-step of a mini-batch: the model as judge of evolution."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,18 +77,19 @@ class EStep:
     def __init__(
         self, model: BinaryLatentVAE, config: DenoiseConfig, *, generator: torch.Generator
     ) -> None:
-        self.model, self.config = model, config
+        self.model = model
         keys = hash_keys(model.latents, generator=generator)
         self.variation = Variation(config.evolution, model.latents, keys, generator)
         self.curvature = torch.zeros(model.latents, device=generator.device)
 
-    def fork(self) -> "EStep":
-        """Copy the step and its model as it is now, with randomness of its own."""
+    def fork(self, model: BinaryLatentVAE) -> "EStep":
+        """Copy the step for another thread, with randomness of its own and a model to judge by."""
         mine = self.variation.generator
         seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
+        fork = copy.copy(self)
+        fork.model = model
         theirs = torch.Generator(mine.device).manual_seed(seed)
-        fork = EStep(copy.deepcopy(self.model), self.config, generator=theirs)
-        fork.curvature = self.curvature
+        fork.variation = replace(self.variation, generator=theirs)
         return fork
 
     @torch.no_grad()

@@ -76,9 +76,9 @@ class Reconstructor:
         self.e_step.measure_curvature(codebook)
 
     def fork(self) -> "Reconstructor":
-        """Copy it, with randomness of its own."""
+        """Copy it for another thread, with randomness of its own; the model is shared."""
         fork = copy.copy(self)
-        fork.e_step = self.e_step.fork()
+        fork.e_step = self.e_step.fork(self.model)
         return fork
 
     @torch.no_grad()

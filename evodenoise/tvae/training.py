@@ -1,18 +1,19 @@
 """Training: E-steps and M-steps over mini-batches, one report an epoch."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from evodenoise.config import DenoiseConfig
 from evodenoise.errors import TrainingError
-from evodenoise.tvae.adam import Adam
+from evodenoise.tvae.adam import Adam, Optimizer
 from evodenoise.tvae.batches import choose_workers, in_batches
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
@@ -79,16 +80,6 @@ class EpochSums:
         self.replaced = torch.zeros((), device=device)
 
 
-class Optimizer(Protocol):
-    """What follows a gradient; those of torch do."""
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-
-    def step(self) -> None:
-        """Go one step against the gradients."""
-
-
 def m_step(
     model: BinaryLatentVAE,
     optimizer: Optimizer,
@@ -132,8 +123,22 @@ def m_step(
     return expected_error
 
 
-Evolved = tuple[VariationalStates, Tensor]
-"""States of a mini-batch, and how many of each patch are new."""
+class Evolved(NamedTuple):
+    """A mini-batch after its E-step.
+
+    Attributes
+    ----------
+    patches : Tensor, shape (B, D)
+        Its patches.
+    states : VariationalStates, (B, S)
+        Their states.
+    replaced : Tensor of int64, shape (B,)
+        How many of these are new.
+    """
+
+    patches: Patches
+    states: VariationalStates
+    replaced: Tensor
 
 
 class Trainer:
@@ -211,13 +216,17 @@ class Trainer:
         If it is, it sees the decoder as it is now, before these.
         """
         patches, states = self.patches[chosen], self.variational.states[chosen]
-        e_step = self.e_step.fork() if beside else self.e_step
-        return lambda: e_step(patches, e_step.evaluate(patches, states))
+        e_step = self.e_step.fork(copy.deepcopy(self.model)) if beside else self.e_step
+
+        def evolve() -> Evolved:
+            current, replaced = e_step(patches, e_step.evaluate(patches, states))
+            return Evolved(patches, current, replaced)
+
+        return evolve
 
     def _learn(self, chosen: Tensor, evolved: Evolved, sums: EpochSums) -> None:
         """Keep the states of a mini-batch and do its gradient steps."""
-        current, replaced = evolved
-        patches = self.patches[chosen]
+        patches, current, replaced = evolved
         self.variational.put(chosen, current, self.model.latents)
         sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
         parts = list(sample.split(self.config.gradient_batch_size))
