@@ -168,8 +168,8 @@ class LearningRateConfig:
     """
 
     schedule: Schedule = Schedule.ANNEALED
-    maximum: float = 5e-3
-    minimum: float = 1e-3
+    maximum: float = 1e-2
+    minimum: float = 2e-3
     warm_up: float = 2.0
     period: float = 20.0
 
@@ -265,7 +265,7 @@ class DenoiseConfig:
     lattice_patches: int | None = 16_384
     lattices: int = 4
     batch_size: int = 1024
-    gradient_batch_size: int = 128
+    gradient_batch_size: int = 512
     posterior_mass: float = 0.8
     initial_active: float = 2.0
     prior_delay: float = 1 / 6

@@ -132,7 +132,7 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
     strips = rows.split(BLOCK)
     at_once = 16 * available_threads(image.device)
     for first in range(0, len(strips), at_once):
-        yield from list(in_threads(match, strips[first : first + at_once], image.device))
+        yield torch.cat([*in_threads(match, strips[first : first + at_once], image.device)])
 
 
 def _match_block(
@@ -265,7 +265,7 @@ def low_rank_groups(
             previous = estimate + FEEDBACK * (noisy - estimate)
         average = PatchAverage(grid, noisy.dtype, noisy.device)
         shrink = partial(_shrink_groups, noisy, previous, noise_variance, settings, iteration == 0)
-        parts = [part for strip in groups for part in strip.split(2 * GROUPS)]
+        parts = [part for some in groups for part in some.split(2 * GROUPS)]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             _add(average, members, shrunk, weights)
         estimate = average.image()

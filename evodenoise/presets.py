@@ -29,6 +29,11 @@ COLOUR_PATCH_SIZES = ((0.36, 6), (0.7, 7), (math.inf, 8))
 PATCHES_PER_LATENT = 8
 """A tiny image cannot teach more latents than this allows."""
 
+PATCHES_PER_STATE = 32
+FEWEST_STATES = 128
+"""A gradient step takes one state for so many patches of the image, but so many at least: the
+epochs of a small image are short, and need steps as well."""
+
 COLOUR_POSTERIOR_MASS = 0.99
 """Learning from less of the posterior costs gray images nothing, and colour up to 0.08 dB."""
 
@@ -50,7 +55,7 @@ class Preset:
     config : DenoiseConfig
         The settings for an image whose sub-lattices are full.
     scales : bool
-        Whether latents, epochs, refinement and posterior mass follow the shape of the image.
+        Whether latents, epochs, steps, refinement and posterior mass follow the image's shape.
     """
 
     description: str
@@ -62,7 +67,12 @@ PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
         DenoiseConfig(
-            epochs=8, posterior_mass=0.99, settling_rounds=1, refinement=Refinement.GAUSSIAN
+            epochs=8,
+            gradient_batch_size=256,
+            learning_rate=LearningRateConfig(maximum=7e-3, minimum=1.4e-3),
+            posterior_mass=0.99,
+            settling_rounds=1,
+            refinement=Refinement.GAUSSIAN,
         ),
     ),
     "balanced": Preset(
@@ -171,7 +181,19 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
     if colour:
         config = replace(config, posterior_mass=max(config.posterior_mass, COLOUR_POSTERIOR_MASS))
     return replace(
-        config,
+        _with_enough_steps(config, patches),
         latents=max(16, min(config.latents, patches // PATCHES_PER_LATENT)),
         epochs=round(config.epochs * min(stretch, LONGEST_STRETCH)),
+    )
+
+
+def _with_enough_steps(config: DenoiseConfig, patches: int) -> DenoiseConfig:
+    """Let gradient steps take fewer states if there are few patches, at a rate that suits them."""
+    states = max(FEWEST_STATES, patches // PATCHES_PER_STATE)
+    share = min(1.0, states / config.gradient_batch_size)
+    rate, root = config.learning_rate, math.sqrt(share)  # the noise of a gradient goes by the root
+    return replace(
+        config,
+        gradient_batch_size=round(config.gradient_batch_size * share),
+        learning_rate=replace(rate, maximum=rate.maximum * root, minimum=rate.minimum * root),
     )

@@ -41,7 +41,8 @@ def in_threads(
     if threads == 1:
         yield from map(work, parts)
         return
-    with _pool(threads) as pool:
+    # What the caller does with a result takes one core, too: more would be taken from the others.
+    with _pool(threads) as pool, _limited(1):
         left = iter(parts)
         pending = deque(pool.submit(work, part) for part in islice(left, 2 * threads))
         while pending:
@@ -54,8 +55,9 @@ def in_turns(
 ) -> None:
     """Work on several things at once, and finish them one by one, in their order.
 
-    What happens does not depend on who is quicker: the first `workers` works are taken at the
-    start, and one more after each that is finished.
+    What happens does not depend on who is quicker: one work more than there are workers is taken
+    at the start, so that none of them has to wait for what is finished, and one after each that
+    is.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def in_turns(
     """
     with _pool(workers) as pool, _limited(_cores(workers)):
         left = iter(works)
-        pending = deque(pool.submit(work) for work in islice(left, workers))
+        pending = deque(pool.submit(work) for work in islice(left, workers + 1))
         while pending:
             finish(pending.popleft().result())
             pending.extend(pool.submit(work) for work in islice(left, 1))

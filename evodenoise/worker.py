@@ -119,9 +119,9 @@ def _run(task: Task, settings: RunSettings, connection: Connection) -> None:
     prepared = prepare(task.job, settings, started=started)
     reporter = _Reporter(connection)
 
-    from evodenoise.device import use_threads
+    from evodenoise.device import prepare_process
 
-    use_threads(task.threads)
+    prepare_process(task.threads)
 
     def on_ready(result: JobResult) -> None:
         connection.send(Ready(result_row(result, settings), result.warnings()))

@@ -1,9 +1,13 @@
 """Names of devices; what is there depends on the machine, what is refused does not."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from evodenoise.device import describe_device, resolve_device
+from evodenoise.device import describe_device, keep_freed_memory, resolve_device
 from evodenoise.errors import DeviceError
 
 GPUS = torch.cuda.device_count()
@@ -67,3 +71,27 @@ def test_the_cpu_is_described_with_its_threads() -> None:
 @needs_gpu
 def test_a_gpu_is_described_with_its_name() -> None:
     assert torch.cuda.get_device_name(0) in describe_device(torch.device("cuda", 0))
+
+
+def test_freed_memory_is_kept_where_the_c_library_can() -> None:
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+FAULTS = """
+import resource, torch
+from evodenoise.device import keep_freed_memory
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(4 * 2**20)  # 16 MiB, 4096 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+keep_freed_memory()
+page_faults()
+print(page_faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs GNU's C library")
+def test_kept_memory_is_not_fetched_again() -> None:
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
+    assert int(told.stdout) < 4096

@@ -49,11 +49,22 @@ def test_the_config_without_arguments_is_the_balanced_one() -> None:
 
 
 @every_scaled_preset
-def test_a_small_image_gets_fewer_latents_and_more_epochs_and_nothing_else(name: str) -> None:
+def test_a_small_image_gets_fewer_latents_and_more_and_smaller_steps(name: str) -> None:
     full, small = PRESETS[name].config, preset_config(name, (40, 40))
     assert small.latents < full.latents
     assert small.epochs > full.epochs
-    assert replace(small, latents=full.latents, epochs=full.epochs) == full
+    assert small.gradient_batch_size < full.gradient_batch_size
+    rates = small.learning_rate.maximum / full.learning_rate.maximum
+    steps = small.gradient_batch_size / full.gradient_batch_size
+    assert rates**2 == pytest.approx(steps)
+    assert small.learning_rate.minimum / full.learning_rate.minimum == pytest.approx(rates)
+    assert full == replace(
+        small,
+        latents=full.latents,
+        epochs=full.epochs,
+        gradient_batch_size=full.gradient_batch_size,
+        learning_rate=full.learning_rate,
+    )
 
 
 @every_scaled_preset

@@ -62,7 +62,7 @@ def test_what_a_work_sees_does_not_depend_on_who_is_quicker(workers: int) -> Non
         finished.append(made[0])
 
     in_turns(works(), finish, workers=workers)
-    assert sights == [(number, max(0, number - workers + 1)) for number in range(8)]
+    assert sights == [(number, max(0, number - workers)) for number in range(8)]
 
 
 def test_works_go_on_while_another_is_finished() -> None:

@@ -232,9 +232,9 @@ def _measure(
 ) -> Row:
     """Measure a cell; if it fails, the row says why."""
     from evodenoise.benchmark import measure_cell
-    from evodenoise.device import use_threads
+    from evodenoise.device import prepare_process
 
-    use_threads(threads)
+    prepare_process(threads)
     found: dict[str, Any] = {"error": None}
     try:
         cell = measure_cell(

@@ -72,11 +72,10 @@ class Sharing:
             yield settings
             return
         from evodenoise.cli.progress import show_progress
-        from evodenoise.device import use_threads
+        from evodenoise.device import prepare_process
         from evodenoise.sharing import train_shared_model
 
-        if settings.threads:
-            use_threads(settings.threads)
+        prepare_process(settings.threads)
         voice.say("training one model for all images")
         with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
             trained = train_shared_model(plan.jobs, settings, on_epoch=progress.on_epoch)

@@ -104,11 +104,11 @@ def _run(
 ) -> JobResult:
     """Do the job, showing progress on stderr."""
     from evodenoise.cli.progress import show_progress
-    from evodenoise.device import describe_device, resolve_device, use_threads
+    from evodenoise.device import describe_device, prepare_process, resolve_device
     from evodenoise.pool import available_cores, choose_threads
 
     height, width = prepared.image.pages.shape[1:3]
-    use_threads(
+    prepare_process(
         choose_threads(height * width, available_cores(), jobs=None, threads=settings.threads)
     )
     if prepared.config.device == "auto":

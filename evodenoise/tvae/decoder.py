@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         summed = F.embedding_bag(bags, self.rows, mode="sum", padding_idx=empty)
         return summed.add_(self.bias).view(*states.shape[:-1], -1)
 
-    def decode(self, embedding: Tensor) -> Emission:
+    def decode(self, embedding: Tensor, *, mean_only: bool = False) -> Emission:
         """Map the first layer's pre-activations (..., H_1) to means and variances (..., D).
 
         Without gradients the pre-activations are overwritten, to save memory traffic.
@@ -123,7 +123,7 @@ class Decoder(nn.Module):
             activation = F.leaky_relu(activation, LEAK, inplace=inplace)
             activation = F.linear(activation, inner_weight, inner_bias)
         activation = F.leaky_relu(activation, LEAK, inplace=inplace)
-        if not self.unlocked:
+        if mean_only or not self.unlocked:
             return Emission(F.linear(activation, weight[: self.pixels], bias[: self.pixels]), None)
         mean, spread = F.linear(activation, weight, bias).split(self.pixels, dim=-1)
         return Emission(mean, F.softplus(spread).square())

@@ -15,7 +15,7 @@ from evodenoise.tvae.states import VariationalStates, hash_keys
 PROMISING_STATES = 4
 """Offspring and migrants of a patch with gaps that are evaluated exactly."""
 
-CURVATURE_SAMPLE = 64
+CURVATURE_SAMPLE = 32
 """States over which the curvature of each latent is averaged."""
 
 

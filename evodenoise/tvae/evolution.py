@@ -115,7 +115,7 @@ class Variation:
         )
         if uniform == total:
             return random
-        scores = parents.log_joints[..., None] + scorer.flip_gains(parents.states)
+        scores = scorer.flip_gains(parents.states).add_(parents.log_joints[..., None])
         guided = flip_by_gain(parents.states, scores, total - uniform)
         return concatenate([guided, random], self.latents)
 

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from evodenoise.tvae.decoder import Decoder, Emission
 from evodenoise.tvae.observations import Observations, Patches
 from evodenoise.tvae.precision import proposal_dtype
-from evodenoise.tvae.states import flip_bits
 
 CACHED_STATES = 4096
 """States decoded at once: their hidden activations take a few MiB."""
@@ -249,12 +248,12 @@ class BinaryLatentVAE(nn.Module):
         slope = self._slope(patches, states)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
         precision = proposal_dtype(patches.device.type)
-        gains = F.linear(slope.to(precision), self.decoder.rows[:-1].to(precision)).to(slope.dtype)
-        gains += self.prior.logit()
-        # From 1 to 0 instead of from 0 to 1 the change has the other sign.
-        signs = torch.ones(*states.shape[:-1], self.latents + 1, device=gains.device)
-        signs.scatter_(-1, states.long(), -1.0)
-        return gains.mul_(signs[..., : self.latents]).sub_(curvature)
+        gains = F.linear(slope.to(precision), self.decoder.rows.to(precision))
+        logits, places = self.prior.logit(), states.long()
+        # From 1 to 0 instead of from 0 to 1 slope and prior have the other sign, curvature not.
+        downwards = -gains.gather(-1, places) - 2 * F.pad(logits, (0, 1)).to(precision)[places]
+        gains.scatter_(-1, places, downwards)
+        return gains[..., : self.latents].to(slope.dtype).add_(logits - curvature)
 
     def _slope(self, patches: Patches, states: Tensor) -> Tensor:
         """Differentiate log p(x | z) by the pre-activations of the first layer: (N, P, H_1)."""
@@ -280,16 +279,17 @@ class BinaryLatentVAE(nn.Module):
         Tensor, shape (H,)
             Nats, for each bit.
         """
-        bits = torch.arange(self.latents, device=states.device).expand(len(states), -1)
-        originals = states[:, None].expand(-1, self.latents, -1)
-        flipped: Emission = self.decoder(flip_bits(originals, bits, self.latents))
-        present: Emission = self.decoder(states)
-        change = (flipped.mean - present.mean[:, None]).square()
-        variance = self.total_variance(present)
-        if present.variance is not None:
-            variance = variance[:, None]
-        curvature: Tensor = 0.5 * (change / variance).sum(-1).mean(0)
-        return curvature
+        curvature = torch.zeros_like(self.prior)
+        for some in states.split(max(1, CACHED_STATES // self.latents)):
+            embedding = self.decoder.embed(some)
+            ups = torch.ones(len(some), self.latents + 1, device=states.device)
+            ups.scatter_(1, some.long(), -1.0)  # where a bit is 1, its row goes
+            flipped = torch.addcmul(embedding[:, None], ups[:, :-1, None], self.decoder.rows[:-1])
+            present = self.decoder.decode(embedding)
+            change = self.decoder.decode(flipped, mean_only=True).mean - present.mean[:, None]
+            precision = (1 / self.total_variance(present)).expand_as(present.mean)
+            curvature += torch.einsum("mhd,md->h", change.square_(), precision)
+        return curvature * (0.5 / len(states))
 
     @torch.no_grad()
     def update_prior(self, expected_ones: Tensor, patches: int) -> None:

@@ -45,8 +45,9 @@ class PosteriorSample:
     weights: Tensor
 
     def split(self, size: int) -> Iterator["PosteriorSample"]:
-        """Cut the list into parts of at most `size` entries."""
-        parts = (each.split(size) for each in (self.owners, self.states, self.weights))
+        """Cut the list into parts of at most `size` entries, all of about as many."""
+        count = -(-len(self.owners) // size)
+        parts = (each.tensor_split(count) for each in (self.owners, self.states, self.weights))
         for owners, states, weights in zip(*parts, strict=True):
             yield PosteriorSample(owners, states, weights)
 

@@ -18,6 +18,7 @@ from evodenoise.tvae.states import (
     concatenate,
     hash_keys,
     initial_states,
+    trim,
     widen,
 )
 
@@ -125,7 +126,7 @@ class Reconstructor:
         latents = self.model.latents
         if self.trained is None:
             return nearest_states(self.model, patches, self.codebook, self.config.states)
-        states = self.trained.states[known.clamp(min=0)]
+        states = trim(self.trained.states[known.clamp(min=0)], latents)
         strange = known < 0
         if not strange.any():
             return states

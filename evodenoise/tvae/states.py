@@ -265,4 +265,6 @@ def keep_best(
     # A present state that cannot be evaluated any more still goes before such candidates.
     rank[:, :count] = rank[:, :count].clamp(min=torch.finfo(rank.dtype).min)
     chosen = rank.topk(count, dim=1).indices
-    return VariationalStates(states, log_joints).choose(chosen), (chosen >= count).sum(1)
+    best = VariationalStates(states, log_joints).choose(chosen)
+    best.states = trim(best.states, latents)  # every further place costs the decoder time
+    return best, (chosen >= count).sum(1)

@@ -25,7 +25,7 @@ from evodenoise.tvae.posterior import (
     truncated_free_energy,
 )
 from evodenoise.tvae.schedule import Budget, Convergence, StopReason, learning_rate
-from evodenoise.tvae.states import VariationalStates
+from evodenoise.tvae.states import VariationalStates, trim
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,19 @@ class Evolved(NamedTuple):
         Its patches.
     states : VariationalStates, (B, S)
         Their states.
-    replaced : Tensor of int64, shape (B,)
-        How many of these are new.
+    sample : PosteriorSample
+        Those that carry the posterior mass.
+    expected_ones : Tensor, shape (H,)
+        sum_n E_q[z_h].
+    free_energy, replaced : Tensor, shape ()
+        Sums over the patches: of their bounds, in nats, and of how many states are new.
     """
 
     patches: Patches
     states: VariationalStates
+    sample: PosteriorSample
+    expected_ones: Tensor
+    free_energy: Tensor
     replaced: Tensor
 
 
@@ -215,30 +222,36 @@ class Trainer:
 
         If it is, it sees the decoder as it is now, before these.
         """
-        patches, states = self.patches[chosen], self.variational.states[chosen]
         e_step = self.e_step.fork(copy.deepcopy(self.model)) if beside else self.e_step
+        latents = self.model.latents
 
         def evolve() -> Evolved:
+            patches = self.patches[chosen]
+            states = trim(self.variational.states[chosen], latents)
             current, replaced = e_step(patches, e_step.evaluate(patches, states))
-            return Evolved(patches, current, replaced)
+            sample = truncate_posterior(
+                current.log_joints, current.states, self.config.posterior_mass
+            )
+            ones = expected_ones(sample, latents)
+            free_energy = truncated_free_energy(current.log_joints).sum()
+            return Evolved(patches, current, sample, ones, free_energy, replaced.sum())
 
         return evolve
 
     def _learn(self, chosen: Tensor, evolved: Evolved, sums: EpochSums) -> None:
         """Keep the states of a mini-batch and do its gradient steps."""
-        patches, current, replaced = evolved
-        self.variational.put(chosen, current, self.model.latents)
-        sample = truncate_posterior(current.log_joints, current.states, self.config.posterior_mass)
-        parts = list(sample.split(self.config.gradient_batch_size))
+        patches = evolved.patches
+        self.variational.put(chosen, evolved.states, self.model.latents)
+        parts = list(evolved.sample.split(self.config.gradient_batch_size))
         errors = [
             m_step(self.model, self.optimizer, patches, part, share=1 / len(parts))
             for part in parts
         ]
         # From here on nothing can fail for want of memory: no patch is counted twice.
         sums.squared_error += torch.stack(errors).sum()
-        sums.expected_ones += expected_ones(sample, self.model.latents)
-        sums.free_energy += truncated_free_energy(current.log_joints).sum()
-        sums.replaced += replaced.sum()
+        sums.expected_ones += evolved.expected_ones
+        sums.free_energy += evolved.free_energy
+        sums.replaced += evolved.replaced
         sums.patches += len(patches)
         sums.values += observed_values(patches)
 
