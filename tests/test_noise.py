@@ -13,9 +13,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
+from skimage.restoration import estimate_sigma
 
 from evodenoise.errors import ImageError
 from evodenoise.noise import estimate_noise
+from evodenoise.readings import read_plane
 
 Array = npt.NDArray[np.generic]
 PICTURES = ["camera", "coins", "page"]
@@ -72,6 +74,12 @@ def test_all_readings_agree_on_white_noise() -> None:
     estimate = estimate_noise(with_noise(np.zeros((256, 256)), 7))
     for std in (estimate.std, estimate.wavelet_std, estimate.coarse_std):
         assert std == pytest.approx(7, rel=0.05)
+
+
+def test_the_wavelet_reading_is_scikit_images() -> None:
+    plane = with_noise(picture("camera"), 20)[:150, :151]
+    plane[:50, :60] = 0
+    assert read_plane(plane, None).wavelet == pytest.approx(estimate_sigma(plane), rel=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (40, 60), (40, 60, 3)])
