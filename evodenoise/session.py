@@ -42,8 +42,13 @@ GroupMethod = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
-REFINEMENT_PASSES = {Refinement.NONE: 0.0, Refinement.GAUSSIAN: 0.5, Refinement.FULL: 10.5}
-"""Refinement costs about as much as so many visits to all patches."""
+REFINEMENT_PASSES = {
+    Refinement.NONE: (0.0,),
+    Refinement.GAUSSIAN: (0.5,),
+    Refinement.FULL: (8.5, 0.5),
+}
+"""Refinement costs about as much as so many quick visits to all patches; what it costs without
+the low-rank groups comes second."""
 
 LOW_RANK_COST = 1 / 6**3
 """Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups."""

@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from evodenoise.config import LearningRateConfig, Schedule
 
-RECONSTRUCTION_PASSES = 2.0
-"""Reconstruction of a patch costs about as much as this many visits in training."""
+RECONSTRUCTION_PASSES = 3.5
+"""Reconstruction of a patch costs up to as much as this many quick visits in training: the less
+there was, the more."""
 
-MOST_RESERVE = 0.6
+MOST_RESERVE = 0.75
 """Share of the time that is kept for what follows training, at most."""
 
 
@@ -65,8 +66,9 @@ class Budget:
         When all must be done, reconstruction included, on the scale of `clock`.
     patches : int
         Patches to reconstruct before the deadline.
-    later_passes : float
-        What else there is to do before it, in visits to each of these patches.
+    later_passes : sequence of float
+        What else there might be to do before it, in visits to each of these patches, most first:
+        the first that leaves time to train is planned for.
     clock : callable
         Seconds on a monotonic scale.
     """
@@ -77,25 +79,36 @@ class Budget:
         *,
         deadline: float | None = None,
         patches: int = 0,
-        later_passes: float = 0.0,
+        later_passes: Sequence[float] = (0.0,),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.epochs = epochs
         self.deadline = deadline
-        self.later_visits = patches * (RECONSTRUCTION_PASSES + later_passes)
+        self.later_visits = [patches * (RECONSTRUCTION_PASSES + each) for each in later_passes]
         self.clock = clock
         self.started = clock() if deadline is not None else 0.0
-        self.seconds_per_patch = 0.0
+        self.seconds_per_patch = math.inf
+
+    def record(self, seconds_per_patch: float) -> None:
+        """Take in what a visit took; the quickest counts, for there are slower kinds."""
+        self.seconds_per_patch = min(self.seconds_per_patch, seconds_per_patch)
 
     def progress(self, epochs_done: float) -> float:
         """Return the run's progress in epochs, at least `epochs_done` and at most `epochs`."""
         if self.deadline is None:
             return epochs_done
         available = self.deadline - self.started
-        reserve = min(self.later_visits * self.seconds_per_patch, MOST_RESERVE * available)
         elapsed = self.clock() - self.started
-        share = min(elapsed / max(available - reserve, 1e-9), 1.0)
+        share = min(elapsed / max(available - self._reserve(available), 1e-9), 1.0)
         return max(epochs_done, share * self.epochs)
+
+    def _reserve(self, available: float) -> float:
+        """Choose how many of the available seconds to keep for what comes after training."""
+        if math.isinf(self.seconds_per_patch):
+            return 0.0
+        most = MOST_RESERVE * available
+        wanted = (visits * self.seconds_per_patch for visits in self.later_visits)
+        return next((seconds for seconds in wanted if seconds <= most), most)
 
     def over(self, epochs_done: float) -> StopReason | None:
         """Say whether the run is over, and why."""

@@ -320,7 +320,7 @@ def fit(
         free_energy = _finite(float(sums.free_energy) / sums.patches, done)
         replaced = float(sums.replaced) / sums.patches
         seconds = time.perf_counter() - start
-        budget.seconds_per_patch = seconds / sums.patches
+        budget.record(seconds / sums.patches)
         stop = budget.over(done)
         if stop is None and convergence.reached(done - 1, free_energy, replaced):
             stop = StopReason.CONVERGED

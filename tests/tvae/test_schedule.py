@@ -116,18 +116,42 @@ def test_a_run_that_is_too_long_is_compressed() -> None:
 def test_time_for_the_reconstruction_is_set_aside() -> None:
     clock = Clock()
     budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
-    budget.seconds_per_patch = 0.02  # a visit of all patches takes 20 s
-    clock.now += 59
+    budget.record(0.01)  # a visit of all patches takes 10 s, their reconstruction 35
+    clock.now += 64
     assert budget.over(1) is None
     clock.now += 2
     assert budget.over(1) is StopReason.TIME_LIMIT
 
 
-def test_two_fifths_of_the_time_at_least_are_for_training() -> None:
+def test_a_quarter_of_the_time_at_least_is_for_training() -> None:
     clock = Clock()
     budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
-    budget.seconds_per_patch = 10.0
-    clock.now += 39
+    budget.record(10.0)
+    clock.now += 24
+    assert budget.over(1) is None
+    clock.now += 2
+    assert budget.over(1) is StopReason.TIME_LIMIT
+
+
+def test_slow_visits_do_not_make_what_follows_longer() -> None:
+    clock = Clock()
+    budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
+    budget.record(0.01)
+    budget.record(0.02)
+    clock.now += 64
+    assert budget.over(1) is None
+
+
+@pytest.mark.parametrize(("seconds_per_patch", "training"), [(0.01, 35), (0.015, 40), (0.02, 25)])
+def test_the_longest_work_that_leaves_time_to_train_is_planned_for(
+    seconds_per_patch: float, training: float
+) -> None:
+    """3.5 visits for the reconstruction and 3 more of 10 s each, or half a one of 15 s."""
+    clock = Clock()
+    passes = (3.0, 0.5)
+    budget = Budget(100, deadline=clock.now + 100, patches=1000, later_passes=passes, clock=clock)
+    budget.record(seconds_per_patch)
+    clock.now += training - 1
     assert budget.over(1) is None
     clock.now += 2
     assert budget.over(1) is StopReason.TIME_LIMIT
