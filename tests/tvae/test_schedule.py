@@ -113,21 +113,15 @@ def test_a_run_that_is_too_long_is_compressed() -> None:
     assert clock.now == 1050
 
 
-def test_time_for_the_reconstruction_is_set_aside() -> None:
+@pytest.mark.parametrize(("seconds_per_patch", "training"), [(0.01, 65), (10.0, 25)])
+def test_time_for_the_reconstruction_is_set_aside(
+    seconds_per_patch: float, training: float
+) -> None:
+    """35 s, for 3.5 visits of 10 s each, but never more than three quarters."""
     clock = Clock()
     budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
-    budget.record(0.01)  # a visit of all patches takes 10 s, their reconstruction 35
-    clock.now += 64
-    assert budget.over(1) is None
-    clock.now += 2
-    assert budget.over(1) is StopReason.TIME_LIMIT
-
-
-def test_a_quarter_of_the_time_at_least_is_for_training() -> None:
-    clock = Clock()
-    budget = Budget(100, deadline=clock.now + 100, patches=1000, clock=clock)
-    budget.record(10.0)
-    clock.now += 24
+    budget.record(seconds_per_patch)
+    clock.now += training - 1
     assert budget.over(1) is None
     clock.now += 2
     assert budget.over(1) is StopReason.TIME_LIMIT
