@@ -7,18 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evodenoise.config import DenoiseConfig
-    from evodenoise.pipeline import DenoiseResult, denoise
-    from evodenoise.presets import preset_config
+    from evodenoise.config.presets import preset_config
+    from evodenoise.config.settings import DenoiseConfig
+    from evodenoise.denoising.denoise import DenoiseResult, denoise
 
 __version__ = "0.1.0"
 __all__ = ["DenoiseConfig", "DenoiseResult", "__version__", "denoise", "preset_config"]
 
 _HOMES = {
-    "DenoiseConfig": "config",
-    "DenoiseResult": "pipeline",
-    "denoise": "pipeline",
-    "preset_config": "presets",
+    "DenoiseConfig": "config.settings",
+    "DenoiseResult": "denoising.denoise",
+    "denoise": "denoising.denoise",
+    "preset_config": "config.presets",
 }
 
 

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from evodenoise import denoise
-from evodenoise.benchmark import add_noise
-from evodenoise.metrics import measure
-from evodenoise.patches import extract_patches, merge_patches
-from evodenoise.presets import preset_config
+from evodenoise.config.presets import preset_config
+from evodenoise.evaluation.benchmark import add_noise
+from evodenoise.evaluation.metrics import measure
+from evodenoise.patches.grid import extract_patches, merge_patches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
 from evodenoise.tvae.states import initial_states

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from evodenoise import DenoiseConfig, denoise
-from evodenoise.metrics import measure
+from evodenoise.evaluation.metrics import measure
 
 FOLDER = Path(__file__).parent
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from evodenoise import denoise
-from evodenoise.metrics import measure
+from evodenoise.evaluation.metrics import measure
 
 FOLDER = Path(__file__).parent
 ZOOM = 2  # screen pixels for one of the image

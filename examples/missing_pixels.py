@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from evodenoise import denoise
-from evodenoise.benchmark import add_noise
-from evodenoise.config import Refinement
-from evodenoise.metrics import measure
-from evodenoise.presets import preset_config
+from evodenoise.config.presets import preset_config
+from evodenoise.config.settings import Refinement
+from evodenoise.evaluation.benchmark import add_noise
+from evodenoise.evaluation.metrics import measure
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from pictures import add_noise, as_dtype, wave
 from PIL import Image as PillowImage
-from scenes import add_noise, as_dtype, wave
 
 GRAY = as_dtype(add_noise(wave(12, 10)), "uint8")
 COLOUR = as_dtype(add_noise(wave(12, 10, channels=3)), "uint8")

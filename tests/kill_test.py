@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pictures import add_noise, as_dtype, wave
 from PIL import Image
-from scenes import add_noise, as_dtype, wave
 
 QUICK = "--preset fast --epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1"
 

@@ -15,9 +15,9 @@ from rich.progress import (
 )
 
 from evodenoise.cli.output import Voice, end_line
-from evodenoise.job import Job
-from evodenoise.rows import Row, Status
-from evodenoise.worker import Progress as ImageProgress
+from evodenoise.jobs.job import Job
+from evodenoise.jobs.records import Record, Status
+from evodenoise.jobs.worker import Progress as ImageProgress
 
 NAME_WIDTH = 28
 
@@ -51,7 +51,7 @@ class BatchProgress:
         name = f"{_short(job.source.name)} {progress.phase}"
         self.bars.update(self.current[job], completed=progress.share, description=name)
 
-    def ends(self, job: Job, row: Row, warnings: Sequence[str]) -> None:
+    def ends(self, job: Job, row: Record, warnings: Sequence[str]) -> None:
         """See what became of it: a line, and a step of the whole bar."""
         if job in self.current:
             self.bars.remove_task(self.current.pop(job))
@@ -73,7 +73,7 @@ class BatchProgress:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             yield f"warning: {name}{more}: {warning}"
 
-    def _is_told(self, row: Row) -> bool:
+    def _is_told(self, row: Record) -> bool:
         """Tell of failures always, of others where no bar moves, of skipped ones on request."""
         if row["status"] == Status.FAILED:
             return True

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evodenoise.benchmark_summary import MEASURED, Group, group_rows
 from evodenoise.cli import file_options, options
 from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
 from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_markdown, print_table
+from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError
-from evodenoise.job import configure
-from evodenoise.presets import DEFAULT_PRESET
-from evodenoise.report import Report, check_report
-from evodenoise.rows import Row, finite_or_none
+from evodenoise.evaluation.summary import MEASURED, Group, group_rows
+from evodenoise.jobs.job import configure
+from evodenoise.jobs.records import Record, finite_or_none
+from evodenoise.jobs.report import Report, check_report
 
 if TYPE_CHECKING:
-    from evodenoise.benchmark import Case
     from evodenoise.cli.progress import RunProgress
-    from evodenoise.config import DenoiseConfig
+    from evodenoise.config.settings import DenoiseConfig
+    from evodenoise.evaluation.benchmark import Case
     from evodenoise.images import Array
 
 ALL_FAILED, SOME_FAILED = 1, 3
@@ -120,7 +120,7 @@ def benchmark(
     book = _open_report(report, overwrite=overwrite, resume=skip_existing)
     images = _read(clean)
     tasks = _plan(images, levels, preset.split(","), numbers, overrides)
-    rows: list[Row] = []
+    rows: list[Record] = []
     try:
         with Interrupts(LEFT):
             if book:
@@ -159,7 +159,7 @@ def _parse_sigmas(text: str) -> list[float]:
 
 
 def _parse_seeds(text: str) -> list[int]:
-    from evodenoise.checks import check_seed
+    from evodenoise.denoising.checks import check_seed
 
     try:
         return [check_seed(int(seed)) for seed in text.split(",")]
@@ -188,8 +188,8 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _read(files: Sequence[Path]) -> dict[str, "Array"]:
     """Read the clean images; each goes by its bare name if no other one has it."""
-    from evodenoise.benchmark import check_clean
-    from evodenoise.checks import check_image
+    from evodenoise.denoising.checks import check_image
+    from evodenoise.evaluation.benchmark import check_clean
     from evodenoise.images import read_image
 
     stems = Counter(file.stem for file in files)
@@ -210,8 +210,8 @@ def _plan(
     overrides: Mapping[str, Any],
 ) -> list[tuple["Case", "DenoiseConfig"]]:
     """List what is to be measured, and refuse settings before anything is."""
-    from evodenoise.benchmark import Case
-    from evodenoise.device import resolve_device
+    from evodenoise.evaluation.benchmark import Case
+    from evodenoise.system.device import resolve_device
 
     resolve_device(str(overrides["device"]))
     return [
@@ -229,10 +229,10 @@ def _measure(
     config: "DenoiseConfig",
     threads: int | None,
     progress: "RunProgress",
-) -> Row:
+) -> Record:
     """Measure a cell; if it fails, the row says why."""
-    from evodenoise.benchmark import measure_cell
-    from evodenoise.device import prepare_process
+    from evodenoise.evaluation.benchmark import measure_cell
+    from evodenoise.system.device import prepare_process
 
     prepare_process(threads)
     found: dict[str, Any] = {"error": None}
@@ -250,7 +250,7 @@ def _measure(
     return {name: finite_or_none(found.get(name)) for name in COLUMNS}
 
 
-def group_summary(rows: Sequence[Row]) -> dict[str, Any]:
+def group_summary(rows: Sequence[Record]) -> dict[str, Any]:
     """Summarise rows for a JSON document."""
     known = [row["psnr"] for row in rows if row["psnr"] is not None]
     return {
@@ -261,7 +261,7 @@ def group_summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _warn_of_failure(row: Row) -> None:
+def _warn_of_failure(row: Record) -> None:
     """Tell of a failure at once."""
     if row["error"] is not None:
         typer.echo(
@@ -271,7 +271,7 @@ def _warn_of_failure(row: Row) -> None:
         )
 
 
-def _print(rows: Sequence[Row], *, as_json: bool, markdown: bool) -> None:
+def _print(rows: Sequence[Record], *, as_json: bool, markdown: bool) -> None:
     if as_json:
         print_document(rows, group_summary(rows))
         return

@@ -12,9 +12,9 @@ from evodenoise.cli import file_options, options
 from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_table
 from evodenoise.errors import ImageError
+from evodenoise.evaluation.metrics import check_reference, measure_pages
 from evodenoise.images import ReadOptions, read_image
-from evodenoise.metrics import check_reference, measure_pages
-from evodenoise.rows import finite_or_none
+from evodenoise.jobs.records import finite_or_none
 
 MEASURES = ("psnr", "ssim", "rmse")
 

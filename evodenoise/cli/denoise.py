@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import typer
 
-from evodenoise.batch import Ledger
 from evodenoise.cli import file_options, options
 from evodenoise.cli.many import denoise_many
 from evodenoise.cli.models import Sharing
 from evodenoise.cli.one import denoise_one
 from evodenoise.cli.output import Voice, print_plan
 from evodenoise.cli.streams import goes_to_stdout, open_streams
-from evodenoise.conversion import SAME, FileSettings
+from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError
 from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
-from evodenoise.job import RunSettings
-from evodenoise.naming import Naming
-from evodenoise.plan import Plan, add_extras, make_plan, refuse_existing
-from evodenoise.presets import DEFAULT_PRESET
-from evodenoise.report import check_report
+from evodenoise.images.conversion import SAME, FileSettings
+from evodenoise.jobs.batch import Ledger
+from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.naming import Naming
+from evodenoise.jobs.plan import Plan, add_extras, make_plan, refuse_existing
+from evodenoise.jobs.report import check_report
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -7,7 +7,7 @@ import typer
 
 from evodenoise.cli.completion import complete_path
 from evodenoise.cli.options import FILES, MANY, RESULTS, flag, option
-from evodenoise.naming import DEFAULT_SUFFIX
+from evodenoise.jobs.naming import DEFAULT_SUFFIX
 
 Inputs = Annotated[
     list[str],

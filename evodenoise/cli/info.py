@@ -69,7 +69,7 @@ def _describe(file: Path, image: Image) -> dict[str, Any]:
 
 def _noise(image: Image) -> tuple[list[float] | None, bool | None]:
     """Estimate the noise of each channel, root mean square over pages, and whether it is white."""
-    from evodenoise.noise import estimate_noise
+    from evodenoise.noise.estimation import estimate_noise
 
     step = math.ceil(len(image.pages) / MOST_NOISE_PAGES)
     pages = [page.reshape(*page.shape[:2], -1) for page in image.pages[::step]]

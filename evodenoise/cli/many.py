@@ -4,19 +4,19 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from evodenoise.batch import (
+from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
+from evodenoise.cli.models import Sharing
+from evodenoise.cli.output import Voice, print_rows
+from evodenoise.jobs.batch import (
     Ledger,
     check_settings,
     draw_contact_sheets,
     find_resources,
     run_batch,
 )
-from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
-from evodenoise.cli.models import Sharing
-from evodenoise.cli.output import Voice, print_rows
-from evodenoise.job import RunSettings
-from evodenoise.plan import Plan
-from evodenoise.rows import Status
+from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.plan import Plan
+from evodenoise.jobs.records import Status
 
 STOPPING = (
     "stopping: the images that have been begun are finished "

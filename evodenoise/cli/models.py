@@ -8,9 +8,9 @@ from pathlib import Path
 
 from evodenoise.cli.output import Voice
 from evodenoise.errors import ConfigError
-from evodenoise.extras import check_new_file, write_model
-from evodenoise.job import OF_THE_MODEL, RunSettings
-from evodenoise.plan import Plan
+from evodenoise.jobs.job import OF_THE_MODEL, RunSettings
+from evodenoise.jobs.plan import Plan
+from evodenoise.jobs.sidecars import check_new_file, write_model
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Sharing:
             yield settings
             return
         from evodenoise.cli.progress import show_progress
-        from evodenoise.device import prepare_process
-        from evodenoise.sharing import train_shared_model
+        from evodenoise.jobs.sharing import train_shared_model
+        from evodenoise.system.device import prepare_process
 
         prepare_process(settings.threads)
         voice.say("training one model for all images")

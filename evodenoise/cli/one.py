@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evodenoise.batch import Ledger, note_result
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
 from evodenoise.cli.output import Voice, end_line, print_rows
 from evodenoise.errors import EvodenoiseError
-from evodenoise.job import Job, JobResult, PreparedJob, RunSettings
-from evodenoise.work import prepare, run
+from evodenoise.jobs.batch import Ledger, note_result
+from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.jobs.process import prepare, run
 
 if TYPE_CHECKING:
     from evodenoise.tvae.training import EpochReport
@@ -104,8 +104,8 @@ def _run(
 ) -> JobResult:
     """Do the job, showing progress on stderr."""
     from evodenoise.cli.progress import show_progress
-    from evodenoise.device import describe_device, prepare_process, resolve_device
-    from evodenoise.pool import available_cores, choose_threads
+    from evodenoise.jobs.pool import available_cores, choose_threads
+    from evodenoise.system.device import describe_device, prepare_process, resolve_device
 
     height, width = prepared.image.pages.shape[1:3]
     prepare_process(
@@ -134,9 +134,9 @@ def _run(
 
 def _print_quality(result: JobResult, voice: Voice) -> None:
     """Print PSNR and SSIM before and after, if there is a reference."""
-    if result.prepared.truth is None:
+    if result.prepared.reference is None:
         return
-    voice.result(f"data range {result.prepared.truth.data_range:g}")
+    voice.result(f"data range {result.prepared.reference.data_range:g}")
     for name, quality in (("noisy", result.noisy_quality), ("denoised", result.quality)):
         if quality is not None:
             voice.result(f"{name:<9} PSNR {quality.psnr:6.2f} dB   SSIM {quality.ssim:.4f}")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from evodenoise import __version__
+from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
 from evodenoise.images import MOST_PIXELS
-from evodenoise.presets import DEFAULT_PRESET, PRESETS
 
 FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
 MODEL, RUN, OTHER = "Model", "Run", "Other"

@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from evodenoise.batch import Ledger
 from evodenoise.cli.tables import print_table
-from evodenoise.plan import Plan
-from evodenoise.rows import Row, Status, document, summarise
+from evodenoise.jobs.batch import Ledger
+from evodenoise.jobs.plan import Plan
+from evodenoise.jobs.records import Record, Status, document, summarise
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> None:
     voice.say(f"{len(plan.jobs)} images, {plan.passed_over} files passed over; nothing was done")
 
 
-def end_line(row: Row) -> str:
+def end_line(row: Record) -> str:
     """Say in a line what became of an image."""
     name = row["input"]
     if row["error"] is not None:

@@ -2,7 +2,7 @@
 
 from evodenoise.cli import options
 from evodenoise.cli.tables import print_table
-from evodenoise.presets import DEFAULT_PRESET, PRESETS
+from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
 
 
 def presets(

@@ -9,10 +9,10 @@ from typing import IO
 import numpy as np
 
 from evodenoise.errors import OutputError, WriteError
-from evodenoise.files import NewFile
 from evodenoise.images.format import Format, WriteOptions
 from evodenoise.images.formats import ALL, FORMATS
 from evodenoise.images.image import EXIF, Image
+from evodenoise.system.files import NewFile
 
 _COLOURS = {1: "gray", 3: "RGB"}
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from evodenoise.threads import available_threads, in_turns
+from evodenoise.system.threads import available_threads, in_turns
 
 Result = TypeVar("Result")
 

@@ -80,7 +80,7 @@ class Decoder(nn.Module):
             drawn = torch.empty(*shape, device=generator.device)
             return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator))
 
-        self.pixels, self.unlocked = pixels, False
+        self.hidden, self.pixels, self.unlocked = tuple(hidden), pixels, False
         layers = list(pairwise([*hidden, 2 * pixels if covariance else pixels]))
         # A code has a few ones, not H: its rows may be large, and it still stays near unit scale.
         self.rows = uniform(latents + 1, hidden[0], bound=0.5)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from evodenoise.config import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.evolution import Variation, evolve
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Observations, Patches
@@ -104,7 +104,7 @@ class EStep:
 
     @torch.no_grad()
     def __call__(
-        self, patches: Patches, current: VariationalStates, *, guests: Tensor | None = None
+        self, patches: Patches, current: VariationalStates, *, migrant_pool: Tensor | None = None
     ) -> tuple[VariationalStates, Tensor]:
         """Evolve the states of a mini-batch.
 
@@ -114,7 +114,7 @@ class EStep:
             The mini-batch.
         current : VariationalStates, (B, S)
             Its states with up-to-date log-joints (`evaluate`).
-        guests : Tensor of int16, shape (M, K), optional
+        migrant_pool : Tensor of int16, shape (M, K), optional
             More candidates for migration.
 
         Returns
@@ -126,4 +126,4 @@ class EStep:
         """
         scorer = PatchScorer(self.model, patches, self.curvature)
         active = float(self.model.prior.sum())
-        return evolve(current, scorer, self.variation, active=active, guests=guests)
+        return evolve(current, scorer, self.variation, active=active, migrant_pool=migrant_pool)

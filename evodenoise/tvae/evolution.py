@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from evodenoise.config import EvolutionConfig, Mutation
+from evodenoise.config.settings import EvolutionConfig, Mutation
 from evodenoise.tvae.operators import (
     crossover,
     flip_by_gain,
@@ -119,7 +119,9 @@ class Variation:
         guided = flip_by_gain(parents.states, scores, total - uniform)
         return concatenate([guided, random], self.latents)
 
-    def migrants(self, current: VariationalStates, scorer: Scorer, guests: Tensor | None) -> Tensor:
+    def migrants(
+        self, current: VariationalStates, scorer: Scorer, migrant_pool: Tensor | None
+    ) -> Tensor:
         """Offer every patch the best states of the others that suit it most.
 
         Parameters
@@ -128,7 +130,7 @@ class Variation:
             States with up-to-date log-joints.
         scorer : Scorer
             Its `cross_log_joints` ranks the candidates.
-        guests : Tensor of int16, shape (M, K), or None
+        migrant_pool : Tensor of int16, shape (M, K), or None
             More candidates, for all patches.
 
         Returns
@@ -137,8 +139,8 @@ class Variation:
             Candidates.
         """
         best = current.choose(current.log_joints.argmax(1, keepdim=True)).states[:, 0]
-        if guests is not None:
-            best = concatenate([best, guests], self.latents, dim=0)
+        if migrant_pool is not None:
+            best = concatenate([best, migrant_pool], self.latents, dim=0)
         distinct = distinct_states(trim(best, self.latents), self.keys)
         scores = scorer.cross_log_joints(distinct)
         return distinct[scores.topk(min(self.config.migrants, len(distinct)), dim=1).indices]
@@ -155,7 +157,7 @@ def evolve(
     variation: Variation,
     *,
     active: float,
-    guests: Tensor | None = None,
+    migrant_pool: Tensor | None = None,
 ) -> tuple[VariationalStates, Tensor]:
     """Improve the states of a mini-batch; the free energy of no patch falls.
 
@@ -169,7 +171,7 @@ def evolve(
         Makes the offspring.
     active : float
         Expected number of ones under the prior.
-    guests : Tensor of int16, shape (M, K), optional
+    migrant_pool : Tensor of int16, shape (M, K), optional
         More candidates for migration.
 
     Returns
@@ -184,7 +186,7 @@ def evolve(
     for generation in range(variation.config.generations):
         candidates = variation.offspring(pool, scorer, active)
         if generation == 0 and variation.config.migrants:
-            migrants = variation.migrants(current, scorer, guests)
+            migrants = variation.migrants(current, scorer, migrant_pool)
             candidates = concatenate([candidates, migrants], variation.latents)
         candidates = trim(candidates, variation.latents)
         pool = VariationalStates(candidates, scorer.log_joint(candidates))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evodenoise.config import ParentSelection
+from evodenoise.config.settings import ParentSelection
 from evodenoise.tvae.states import count_ones, flip_bits, trim
 
 GROUP = 8

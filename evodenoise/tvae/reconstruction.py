@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evodenoise.config import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
@@ -27,7 +27,7 @@ CODEBOOK = 1024
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PatchEstimate:
     """Clean patches of a mini-batch.
 
     Attributes
@@ -88,8 +88,8 @@ class Reconstructor:
         patches: Patches,
         known: Tensor,
         *,
-        hurry: Callable[[], bool] = lambda: False,
-    ) -> Estimate:
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> PatchEstimate:
         """Estimate clean patches, after E-steps until their states have settled.
 
         Parameters
@@ -98,28 +98,28 @@ class Reconstructor:
             Noisy patches.
         known : Tensor of int64, shape (B,)
             Each patch's place in the training set, or -1.
-        hurry : callable
+        should_stop : callable
             Asked after each round; True: no further one.
 
         Returns
         -------
-        Estimate
+        PatchEstimate
             Clean patches.
         """
         current = self.e_step.evaluate(patches, self._start(patches, known))
         level = truncated_free_energy(current.log_joints).mean()
         for _ in range(self.config.settling_rounds):
-            current, _ = self.e_step(patches, current, guests=self._guests())
+            current, _ = self.e_step(patches, current, migrant_pool=self._migrant_pool())
             reached = truncated_free_energy(current.log_joints).mean()
             settled = reached - level < self.config.settled
             level = reached
-            if settled or hurry():
+            if settled or should_stop():
                 break
         weights = posterior_weights(current.log_joints)
         means, variances = self.model.clean_moments(patches, current.states)
         mean = posterior_mean(weights, means)
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
-        return Estimate(mean, variance, truncated_free_energy(current.log_joints))
+        return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
 
     def _start(self, patches: Patches, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
@@ -136,7 +136,7 @@ class Reconstructor:
         states[strange] = widen(chosen, places, latents)
         return states
 
-    def _guests(self) -> Tensor | None:
+    def _migrant_pool(self) -> Tensor | None:
         return self.codebook if self.config.evolution.migrants else None
 
 

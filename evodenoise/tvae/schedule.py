@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from evodenoise.config import LearningRateConfig, Schedule
+from evodenoise.config.settings import LearningRateConfig, Schedule
 
 RECONSTRUCTION_PASSES = 3.5
 """Reconstruction of a patch costs up to as much as this many quick visits in training: the less

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from evodenoise.config import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import TrainingError
 from evodenoise.tvae.adam import Adam, Optimizer
 from evodenoise.tvae.batches import choose_workers, in_batches

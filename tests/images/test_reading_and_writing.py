@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from astropy.io import fits
 from files import COLOUR, GRAY, GRAY16, REFUSED_FILES, full_disk, png, snapshot
+from pictures import psnr
 from PIL import Image as PillowImage
 from PIL import ImageCms
-from scenes import psnr
 
 from evodenoise.errors import ImageError, OutputError, WriteError
 from evodenoise.images import FORMATS, Image, Layout, check_output, read_image, write_image

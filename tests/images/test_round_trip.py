@@ -11,12 +11,12 @@ import pytest
 import tifffile
 from astropy.io import fits
 from kinds import COLOUR, JPEGS, OTHERWISE, SAME, values, write
+from pictures import psnr
 from PIL import Image as PillowImage
-from scenes import psnr
 
-from evodenoise import pipeline
 from evodenoise.cli import main
-from evodenoise.config import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising import denoise as pipeline
 from evodenoise.images import ALL, Format
 
 # They say where in the file the values are.

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from evodenoise.config import DenoiseConfig
-from evodenoise.patches import cosine_basis
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.states import initial_states, pack_states

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evodenoise.config import DenoiseConfig, EvolutionConfig, Mutation, ParentSelection
+from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, Mutation, ParentSelection
 from evodenoise.tvae import model as model_module
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
@@ -169,7 +169,7 @@ def test_migration_only_adds_candidates(name: str) -> None:
     assert (together[0] > alone[0]).any()
 
 
-def test_guests_help_whom_they_fit() -> None:
+def test_migrant_pool_help_whom_they_fit() -> None:
     """A patch that starts far off is told the right state at once."""
     model = production_model()
     patches = sample_patches(model, PATCHES)
@@ -178,7 +178,7 @@ def test_guests_help_whom_they_fit() -> None:
     for _ in range(20):
         settled, _ = step(patches, settled)
     step, current = prepare(model, patches, EVOLUTIONS["migration alone"], seed=7)
-    helped, _ = step(patches, current, guests=settled.states[:, 0])
+    helped, _ = step(patches, current, migrant_pool=settled.states[:, 0])
     assert (helped.log_joints[:, 0] >= settled.log_joints[:, 0] - 1e-3).all()
 
 

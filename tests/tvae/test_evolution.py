@@ -9,7 +9,7 @@ import torch
 from oracle import are_distinct, code_sets, every_code, every_state, generator, some_states
 from torch import Tensor
 
-from evodenoise.config import EvolutionConfig, Mutation, ParentSelection
+from evodenoise.config.settings import EvolutionConfig, Mutation, ParentSelection
 from evodenoise.errors import ConfigError
 from evodenoise.tvae.evolution import Variation, distinct_states, evolve
 from evodenoise.tvae.states import VariationalStates, hash_keys, pack_states, unpack_states
@@ -240,10 +240,14 @@ def test_every_patch_is_offered_the_best_states_of_the_others() -> None:
         assert torch.equal(after.log_joints[patch], expected)
 
 
-def test_guests_are_offered_to_every_patch() -> None:
+def test_migrant_pool_are_offered_to_every_patch() -> None:
     table = Table(rugged())
     after, _ = evolve(
-        start(table), table, variation(NO_MUTATION), active=2.0, guests=every_state(LATENTS)[0]
+        start(table),
+        table,
+        variation(NO_MUTATION),
+        active=2.0,
+        migrant_pool=every_state(LATENTS)[0],
     )
     # 50 of the 64 states are tried, the most suitable ones: the best five are among them.
     assert torch.equal(after.log_joints, table.values.topk(5, dim=1).values)
@@ -256,7 +260,7 @@ def test_of_the_migrants_the_most_suitable_ones_come() -> None:
         table,
         variation(replace(NO_MUTATION, migrants=1)),
         active=2.0,
-        guests=every_state(LATENTS)[0],
+        migrant_pool=every_state(LATENTS)[0],
     )
     assert torch.equal(after.log_joints[:, 0], table.values.amax(1))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracle import every_code, generator, some_states
 from torch import Tensor
 
-from evodenoise.config import ParentSelection
+from evodenoise.config.settings import ParentSelection
 from evodenoise.tvae.operators import (
     crossover,
     flip_by_gain,

@@ -16,7 +16,7 @@ from oracle import (
 )
 from torch import Tensor
 
-from evodenoise.config import DenoiseConfig, EvolutionConfig, Mutation
+from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, Mutation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.posterior import truncated_free_energy
 from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
@@ -116,12 +116,14 @@ def settled_after(config: DenoiseConfig, rounds_allowed: float = math.inf) -> tu
     model = small_model(LATENTS)
     unsettled = 0
 
-    def hurry() -> bool:
+    def should_stop() -> bool:
         nonlocal unsettled
         unsettled += 1
         return unsettled >= rounds_allowed
 
-    estimate = reconstructor(model, config)(sample_patches(model, 60), UNKNOWN, hurry=hurry)
+    estimate = reconstructor(model, config)(
+        sample_patches(model, 60), UNKNOWN, should_stop=should_stop
+    )
     return unsettled, float(estimate.free_energy.mean())
 
 

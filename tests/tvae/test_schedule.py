@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evodenoise.config import LearningRateConfig, Schedule
+from evodenoise.config.settings import LearningRateConfig, Schedule
 from evodenoise.tvae.schedule import Budget, Convergence, StopReason, learning_rate
 
 LOW, HIGH = 1e-4, 1e-2

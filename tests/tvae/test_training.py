@@ -12,7 +12,7 @@ from oracle import generator, log_joints_of, sample_patches, small_model, some_s
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from evodenoise.config import DenoiseConfig, EvolutionConfig, LearningRateConfig, Mutation
+from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, LearningRateConfig, Mutation
 from evodenoise.errors import TrainingError
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.posterior import truncate_posterior, truncated_free_energy

@@ -1,0 +1,1 @@
+"""All settings of a run, validated, and the presets; no torch."""

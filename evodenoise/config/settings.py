@@ -1,0 +1,326 @@
+"""Every setting of a run: immutable, validated on construction, free of torch.
+
+A default stands beside its unit or its reason. ``DenoiseConfig()`` is the preset
+``balanced`` for an image of 256 x 256 pixels; `evodenoise.config.presets` has the others.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from evodenoise.errors import ConfigError
+
+MINIMUM_PATCH_SIZE = 4
+"""Pixels; below this a patch holds too little to tell structure from noise."""
+
+MAXIMUM_LATENTS = 32_766
+"""States are stored as 16-bit indices, one of which marks an empty place."""
+
+
+class ParentSelection(StrEnum):
+    """How parents are drawn from the variational states of a patch."""
+
+    FITNESS = "fitness"
+    UNIFORM = "uniform"
+
+
+class Mutation(StrEnum):
+    """How an offspring differs from its parent."""
+
+    UNIFORM = "uniform"
+    SPARSE = "sparse"
+    GUIDED = "guided"
+    NONE = "none"
+
+
+class Schedule(StrEnum):
+    """How the learning rate changes over the epochs."""
+
+    CYCLIC = "cyclic"
+    ANNEALED = "annealed"
+
+
+class Covariance(StrEnum):
+    """What the decoder says about a patch beside its mean."""
+
+    NONE = "none"
+    DCT = "dct"
+
+
+class Refinement(StrEnum):
+    """What follows the variational autoencoder's own estimate."""
+
+    NONE = "none"
+    GAUSSIAN = "gaussian"
+    FULL = "full"
+
+
+def _whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
+    """Demand a whole number in a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number, {limits}")
+
+
+def _number(name: str, value: Any, least: float, most: float = math.inf) -> None:
+    """Demand a finite number in a range."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not known or not math.isfinite(value) or not least <= value <= most:
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number, {limits}")
+
+
+def _positive(name: str, value: Any) -> None:
+    """Demand a finite number above 0."""
+    _number(name, value, 0)
+    if value == 0:
+        raise ConfigError(f"{name} is 0; it must be positive")
+
+
+def _coerce(config: object, **choices: type[StrEnum]) -> None:
+    """Turn the names of choices into members of their enums, on a frozen dataclass."""
+    for name, choice in choices.items():
+        value = getattr(config, name)
+        try:
+            object.__setattr__(config, name, choice(value))
+        except ValueError:
+            known = ", ".join(choice)
+            raise ConfigError(f"{name} {value!r} is unknown; use one of {known}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolutionConfig:
+    """The evolutionary E-step.
+
+    Attributes
+    ----------
+    selection : ParentSelection
+        How parents are drawn; in both cases without replacement.
+    mutation : Mutation
+        Which bits of a parent are flipped.
+    crossover : bool
+        Whether each offspring is first crossed with another parent at one point.
+    parents : int
+        Parents a patch and generation; capped at the number of states.
+    offspring : int
+        Offspring a parent; guided mutation spreads their total over the parents by promise.
+    generations : int
+        Rounds of an E-step; from the second on, parents come from the last offspring.
+    mean_flips : float
+        Bits that sparsity-driven mutation flips in an offspring, on average.
+    uniform_share : float
+        Share of guided offspring that flip a random bit, so that none is out of reach.
+    migrants : int
+        Candidates a patch gets from the other patches of its mini-batch; 0: no migration.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    selection: ParentSelection = ParentSelection.FITNESS
+    mutation: Mutation = Mutation.GUIDED
+    crossover: bool = False
+    parents: int = 2
+    offspring: int = 4
+    generations: int = 1
+    mean_flips: float = 1.5
+    uniform_share: float = 0.25
+    migrants: int = 4
+
+    def __post_init__(self) -> None:
+        _coerce(self, selection=ParentSelection, mutation=Mutation)
+        for name in ("parents", "offspring", "generations"):
+            _whole(name, getattr(self, name), 1)
+        _whole("migrants", self.migrants, 0)
+        _positive("mean_flips", self.mean_flips)
+        _number("uniform_share", self.uniform_share, 0, 1)
+        if self.mutation is Mutation.NONE and not self.crossover and not self.migrants:
+            raise ConfigError(
+                "no state could ever change without mutation, crossover and migrants; use one"
+            )
+        if self.mutation is Mutation.GUIDED and self.crossover:
+            raise ConfigError("guided mutation starts from parents as they are; drop crossover")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateConfig:
+    """The learning rate of Adam, over the epochs.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        ``annealed``: linear warm-up, then a cosine down to `minimum`;
+        ``cyclic``: a triangle between `minimum` and `maximum`.
+    maximum, minimum : float
+        Bounds of the rate, for patches scaled to unit variance.
+    warm_up : float
+        Epochs from `minimum` to `maximum` (annealed).
+    period : float
+        Epochs of one triangle (cyclic).
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    schedule: Schedule = Schedule.ANNEALED
+    maximum: float = 1e-2
+    minimum: float = 2e-3
+    warm_up: float = 2.0
+    period: float = 20.0
+
+    def __post_init__(self) -> None:
+        _coerce(self, schedule=Schedule)
+        _positive("minimum", self.minimum)
+        _number("maximum", self.maximum, self.minimum)
+        _number("warm_up", self.warm_up, 0)
+        _positive("period", self.period)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseConfig:
+    """Everything that decides how one image is denoised.
+
+    Attributes
+    ----------
+    covariance : Covariance
+        ``dct``: a variance for each DCT coefficient of the patch; ``none``: means only.
+    mean_share : float
+        Share of the epochs that train means only, before variances are unlocked.
+    noise_std : float or None
+        Noise level in pixel units; None: estimated from the image.
+    refinement : Refinement
+        Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
+        the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
+    group_step : int
+        Distance in pixels of the patches around which groups are formed.
+    group_sizes : tuple of int
+        Added to the patch size of the groups, in pixels; the results are averaged.
+    weight_floor : float
+        Added to the variance of an estimate, in units of sigma^2, before overlapping
+        patches are weighted by its inverse: else a few weights would dominate.
+    patch_size : int or None
+        Side of a square patch in pixels; None: 7 to 10 by the noise, or less for a tiny image.
+    latents : int
+        Binary latents H.
+    hidden : tuple of int
+        Widths of the decoder's hidden layers.
+    states : int
+        Variational states S a patch; at most 2^H.
+    epochs : int
+        Length of the training; an epoch visits one of `lattices` sub-lattices. 0: none, for
+        models that are trained already.
+    lattice_patches : int or None
+        Patches an epoch visits, about, on a regular sub-lattice; None: all of them.
+    lattices : int
+        Sub-lattices, each with an offset of its own, that the epochs take in turn; their
+        patches together are all that the model is trained on.
+    batch_size : int
+        Patches of one E-step. Migration gains from many.
+    gradient_batch_size : int
+        States of one gradient step.
+    posterior_mass : float
+        Share of each patch's posterior that the gradient is taken over, best states first. In a
+        long run less of it costs nothing but time.
+    initial_active : float
+        Ones that a state starts with, on average.
+    prior_delay : float
+        Share of the epochs before the prior is first updated: too early, the few latents
+        that lead by chance would take all patches.
+    settled : float
+        The final E-steps end when a round gains less than this, in nats per patch.
+    settling_rounds : int
+        Upper bound of those rounds.
+    evolution : EvolutionConfig
+        The E-step.
+    learning_rate : LearningRateConfig
+        The decoder's part of the M-step.
+    time_limit : float or None
+        Seconds for the whole of `denoise`: the schedule is compressed to fit.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    covariance: Covariance = Covariance.DCT
+    mean_share: float = 1 / 3
+    noise_std: float | None = None
+    refinement: Refinement = Refinement.FULL
+    group_step: int = 3
+    group_sizes: tuple[int, ...] = (0,)
+    weight_floor: float = 0.1
+    patch_size: int | None = None
+    latents: int = 512
+    hidden: tuple[int, ...] = (128,)
+    states: int = 6
+    epochs: int = 45
+    lattice_patches: int | None = 16_384
+    lattices: int = 4
+    batch_size: int = 1024
+    gradient_batch_size: int = 512
+    posterior_mass: float = 0.8
+    initial_active: float = 2.0
+    prior_delay: float = 1 / 6
+    settled: float = 0.05
+    settling_rounds: int = 8
+    evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
+    learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)
+    time_limit: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.patch_size is not None:
+            _whole("patch size", self.patch_size, MINIMUM_PATCH_SIZE)
+        _whole("latents", self.latents, 1, MAXIMUM_LATENTS)
+        if not isinstance(self.hidden, tuple) or not self.hidden:
+            raise ConfigError(
+                f"hidden is {self.hidden!r}; it must be a tuple of one or more widths"
+            )
+        for width in self.hidden:
+            _whole("width of a hidden layer", width, 1, 2**20)
+        if not isinstance(self.group_sizes, tuple) or not self.group_sizes:
+            raise ConfigError(
+                f"group_sizes is {self.group_sizes!r}; it must be a tuple of one or more"
+            )
+        for added in self.group_sizes:
+            _whole("group size", added, -2, 8)
+        for name in (
+            "group_step",
+            "lattices",
+            "batch_size",
+            "gradient_batch_size",
+            "settling_rounds",
+        ):
+            _whole(name, getattr(self, name), 1)
+        _whole("epochs", self.epochs, 0)
+        if self.lattice_patches is not None:
+            _whole("lattice_patches", self.lattice_patches, 1)
+        self._check_states()
+        _coerce(self, covariance=Covariance, refinement=Refinement)
+        _number("mean_share", self.mean_share, 0, 1)
+        _positive("weight_floor", self.weight_floor)
+        if self.noise_std is not None:
+            _positive("noise level", self.noise_std)
+        _positive("posterior_mass", self.posterior_mass)
+        _number("posterior_mass", self.posterior_mass, 0, 1)
+        _positive("initial_active", self.initial_active)
+        _number("prior_delay", self.prior_delay, 0, 1)
+        _number("settled", self.settled, 0)
+        if self.time_limit is not None:
+            _positive("time limit", self.time_limit)
+
+    def _check_states(self) -> None:
+        _whole("states", self.states, 1, 2**20)
+        if self.latents < 20 and self.states > 2**self.latents:
+            raise ConfigError(
+                f"states is {self.states}, but {self.latents} latents have only "
+                f"{2**self.latents} distinct states; lower states or raise latents"
+            )

@@ -1,0 +1,1 @@
+"""From noisy arrays to clean ones."""

@@ -1,0 +1,303 @@
+"""Images on one device: train on some of their patches, rebuild them from all, refine."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from evodenoise.config.settings import Covariance, DenoiseConfig
+from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.nonlocal_models.refinement import PASSES, refine
+from evodenoise.patches.aggregation import PatchAggregator
+from evodenoise.patches.lattices import choose_lattices, interleave
+from evodenoise.patches.source import PatchSource
+from evodenoise.tvae.batches import choose_workers, in_batches
+from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import Patches, concatenate_patches
+from evodenoise.tvae.reconstruction import (
+    PatchEstimate,
+    Reconstructor,
+    collect_codebook,
+    nearest_states,
+)
+from evodenoise.tvae.schedule import Budget
+from evodenoise.tvae.states import VariationalStates, initial_states
+from evodenoise.tvae.training import EpochReport, fit
+
+OnShare = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training has left, or a checkpoint has brought.
+
+    Attributes
+    ----------
+    model : BinaryLatentVAE
+        The model.
+    codebook : Tensor of int16, shape (M, K)
+        Codes in use.
+    positions : tuple of Tensor of int64, shape (N,)
+        For each image the patches that were trained on; none of them with a checkpoint alone.
+    variational : VariationalStates or None
+        The states of these patches, image by image; None if there are none.
+    """
+
+    model: BinaryLatentVAE
+    codebook: Tensor
+    positions: tuple[Tensor, ...]
+    variational: VariationalStates | None
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """An image put together from its estimated patches.
+
+    Attributes
+    ----------
+    image : Tensor, shape (Y, X, C)
+        Posterior mean.
+    variance : Tensor, shape (Y, X, C)
+        Weighted mean of the posterior variances of the patches that cover a pixel.
+    free_energy : float
+        Mean over all patches, in nats per patch.
+    """
+
+    image: Tensor
+    variance: Tensor
+    free_energy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Denoiser:
+    """Scaled images that share a model, and how they are denoised.
+
+    Attributes
+    ----------
+    sources : tuple of PatchSource
+        The images, of the same channels and patch size, on one device.
+    config : DenoiseConfig
+        Settings.
+    noise_variance : float
+        sigma^2; 0: unknown, it is learned and there is no covariance.
+    deadline : float or None
+        When all must be done, on the scale of `time.perf_counter`.
+    generator : torch.Generator
+        Source of randomness, on the images' device.
+    """
+
+    sources: tuple[PatchSource, ...]
+    config: DenoiseConfig
+    noise_variance: float
+    deadline: float | None
+    generator: torch.Generator
+
+    def train(
+        self, checkpoint: Checkpoint | None, on_epoch: Callable[[EpochReport], bool]
+    ) -> Fitted:
+        """Train until the budget is spent.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint or None
+            Where to start from; with 0 epochs it stays as it is.
+        on_epoch : callable
+            Called with a report after each epoch; if it returns True, training stops there.
+
+        Returns
+        -------
+        Fitted
+            What has been learned.
+        """
+        config, model = self.config, self._model(checkpoint)
+        brought = None
+        if checkpoint is not None:
+            brought = self._collect(checkpoint.codebook.to(self.generator.device))
+            if not config.epochs:
+                nothing = torch.zeros(0, dtype=torch.int64, device=self.generator.device)
+                return Fitted(model, brought, (nothing,) * len(self.sources), None)
+        wanted = config.lattice_patches and max(1, config.lattice_patches // len(self.sources))
+        lattices = [
+            choose_lattices(source, wanted, config.lattices, generator=self.generator)
+            for source in self.sources
+        ]
+        positions = tuple(torch.cat(own) for own in lattices)
+        patches = concatenate_patches(
+            [source.patches(own) for source, own in zip(self.sources, positions, strict=True)]
+        )
+        variational = self._first_states(model, patches, brought)
+        budget = Budget(
+            config.epochs,
+            deadline=self.deadline,
+            patches=sum(source.grid.patches for source in self.sources),
+            later_passes=PASSES[config.refinement],
+        )
+        for report in fit(
+            patches,
+            model,
+            variational,
+            config,
+            lattices=interleave(lattices),
+            budget=budget,
+            noise_variance=self.noise_variance or None,
+            generator=self.generator,
+        ):
+            if on_epoch(report):
+                break
+        return Fitted(model, self._collect(variational.states[:, 0]), positions, variational)
+
+    def _model(self, checkpoint: Checkpoint | None) -> BinaryLatentVAE:
+        """Make a new model, or that of a checkpoint with the noise of these images."""
+        config = self.config
+        if checkpoint is None:
+            return BinaryLatentVAE(
+                config.latents,
+                config.hidden,
+                self.sources[0].grid.pixels,
+                active=config.initial_active,
+                covariance=config.covariance is Covariance.DCT and self.noise_variance > 0,
+                generator=self.generator,
+            )
+        model = checkpoint.build(self.generator.device)
+        if checkpoint.unlocked:
+            model.noise_variance.fill_(self.noise_variance)
+        return model
+
+    def _first_states(
+        self, model: BinaryLatentVAE, patches: Patches, codebook: Tensor | None
+    ) -> VariationalStates:
+        """Give patches random states, or those of a codebook that suit them most."""
+        config = self.config
+        states = initial_states(
+            len(patches),
+            config.states,
+            config.latents,
+            active=config.initial_active,
+            generator=self.generator,
+        )
+        if codebook is None:
+            return states
+        nearest = [
+            nearest_states(model, some, codebook, config.states)
+            for some in patches.split(config.batch_size)
+        ]
+        return VariationalStates(torch.cat(nearest), states.log_joints)
+
+    def _collect(self, states: Tensor) -> Tensor:
+        return collect_codebook(
+            states,
+            self.config.states,
+            self.config.latents,
+            active=self.config.initial_active,
+            generator=self.generator,
+        )
+
+    def rebuild(self, fitted: Fitted, on_share: OnShare | None = None) -> Iterator[Rebuilt]:
+        """Estimate all clean patches and average them, weighted by their precision.
+
+        Parameters
+        ----------
+        fitted : Fitted
+            From `train`.
+        on_share : callable, optional
+            Called with the share of all images that is done.
+
+        Yields
+        ------
+        Rebuilt
+            One image after the other.
+        """
+        reconstructor = Reconstructor(
+            fitted.model,
+            fitted.variational,
+            self.config,
+            codebook=fitted.codebook,
+            generator=self.generator,
+        )
+        total = sum(source.grid.patches for source in self.sources)
+        pace = Pace(total, self.deadline, on_share)
+        first = 0
+        for source, positions in zip(self.sources, fitted.positions, strict=True):
+            places = torch.full((source.grid.patches,), -1, device=source.image.device)
+            places[positions] = torch.arange(
+                first, first + len(positions), device=source.image.device
+            )
+            first += len(positions)
+            yield self._rebuild(source, places, reconstructor, pace)
+
+    def _rebuild(
+        self, source: PatchSource, places: Tensor, reconstructor: Reconstructor, pace: "Pace"
+    ) -> Rebuilt:
+        """Put one image together; `places` (N,) are those of its patches in the training, or -1."""
+        aggregator, bounds = PatchAggregator(source), torch.zeros((), device=places.device)
+        workers = choose_workers(places.device)
+
+        def estimate(some: Tensor) -> Callable[[], PatchEstimate]:
+            should_stop = partial(pace.late, workers * len(some))
+            mine = reconstructor.fork() if workers > 1 else reconstructor
+            return lambda: mine(source.patches(some), places[some], should_stop=should_stop)
+
+        def add(some: Tensor, estimated: PatchEstimate) -> None:
+            nonlocal bounds
+            variance = aggregator.pixel_variance(estimated.variance)
+            weights = self._weights(reconstructor.model, variance)
+            aggregator.add(some, estimated.mean, variance, weights)
+            bounds = bounds + estimated.free_energy.sum()
+            pace.advance(len(some))
+
+        every = torch.arange(source.grid.patches, device=places.device)
+        in_batches(every, self.config.batch_size, estimate, add, workers=workers)
+        whole = aggregator.aggregate()
+        return Rebuilt(whole.image, whole.variance, float(bounds) / source.grid.patches)
+
+    def _weights(self, model: BinaryLatentVAE, variance: Tensor) -> Tensor:
+        """Weigh pixels of patches by the inverse of their variance (N, D)."""
+        if not model.decoder.unlocked:
+            return torch.ones_like(variance)
+        return 1 / (variance / model.noise_variance + self.config.weight_floor)
+
+    def refine(self, source: PatchSource, pilot: Tensor) -> Tensor:
+        """Refine the first estimate (Y, X, C) of an image by models of groups."""
+        return refine(
+            source.filled(pilot),
+            pilot,
+            self.noise_variance,
+            self.config.refinement,
+            step=self.config.group_step,
+            sizes=self.config.group_sizes,
+            deadline=self.deadline,
+        )
+
+
+class Pace:
+    """How many patches have been estimated, and whether that is quick enough.
+
+    Parameters
+    ----------
+    total : int
+        Patches to be estimated.
+    deadline : float or None
+        When all must be done, on the scale of `time.perf_counter`.
+    on_share : callable or None
+        Called with the share that is done.
+    """
+
+    def __init__(self, total: int, deadline: float | None, on_share: OnShare | None) -> None:
+        self.total, self.deadline, self.on_share = total, deadline, on_share
+        self.done, self.started = 0, time.perf_counter()
+
+    def advance(self, patches: int) -> None:
+        """Note that so many more patches are done."""
+        self.done += patches
+        if self.on_share is not None:
+            self.on_share(self.done / self.total)
+
+    def late(self, patches: int) -> bool:
+        """Say whether more time has gone than there is for what will be done after so many."""
+        if self.deadline is None:
+            return False
+        share = (self.done + patches) / self.total
+        return time.perf_counter() - self.started > share * (self.deadline - self.started)

@@ -1,0 +1,93 @@
+"""Stacks of pages: each page denoised by a model of its own."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising import denoise as pipeline
+from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.denoising.denoise import Array, DenoiseResult, OnEpoch
+from evodenoise.denoising.denoiser import OnShare
+
+
+def denoise_pages(
+    pages: Array,
+    config: DenoiseConfig,
+    *,
+    missing: Array | None = None,
+    model: Checkpoint | None = None,
+    rng: int = 0,
+    on_page: Callable[[int], object] | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_reconstruction: OnShare | None = None,
+) -> DenoiseResult:
+    """Denoise the pages of a stack one after the other.
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X) or (T, Y, X, C)
+        The stack.
+    config : DenoiseConfig
+        Settings of each page, but for the time limit, which holds for all together.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Missing pixels.
+    model : Checkpoint, optional
+        As in `evodenoise.denoise`, for each page.
+    rng : int
+        Seed of each page.
+    on_page : callable, optional
+        Called with the number of each page, from 1, before it is denoised.
+    on_epoch, on_reconstruction : callable, optional
+        As in `evodenoise.denoise`.
+
+    Returns
+    -------
+    DenoiseResult
+        Of the stack: noise level and free energy are means over the pages.
+    """
+    deadline = None if config.time_limit is None else time.perf_counter() + config.time_limit
+    results = []
+    for place, page in enumerate(pages):
+        if on_page is not None:
+            on_page(place + 1)
+        results.append(
+            pipeline.denoise(
+                page,
+                _with_share(config, deadline, len(pages) - place),
+                missing=None if missing is None else missing[place],
+                model=model,
+                rng=rng,
+                on_epoch=on_epoch,
+                on_reconstruction=on_reconstruction,
+            )
+        )
+    return _together(results)
+
+
+def _with_share(config: DenoiseConfig, deadline: float | None, pages_left: int) -> DenoiseConfig:
+    """Give a page its share of the time that is left."""
+    if deadline is None:
+        return config
+    return replace(config, time_limit=max((deadline - time.perf_counter()) / pages_left, 0.01))
+
+
+def _together(results: Sequence[DenoiseResult]) -> DenoiseResult:
+    """Make one result of those of the pages."""
+    estimates = [result.noise_estimate for result in results]
+    doubtful = [estimate for estimate in estimates if not estimate.consistent]
+    return replace(
+        results[-1],
+        image=np.stack([result.image for result in results]),
+        std=np.stack([result.std for result in results]),
+        noise_std=math.sqrt(np.mean([result.noise_std**2 for result in results])),
+        noise_estimate=(doubtful or estimates)[0],
+        free_energy=float(np.mean([result.free_energy for result in results])),
+        history=tuple(report for result in results for report in result.history),
+        training_seconds=sum(result.training_seconds for result in results),
+        reconstruction_seconds=sum(result.reconstruction_seconds for result in results),
+        refinement_seconds=sum(result.refinement_seconds for result in results),
+    )

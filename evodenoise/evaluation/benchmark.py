@@ -1,0 +1,169 @@
+"""PSNR against clean images, by the protocol of the literature.
+
+noisy = clean + sigma * N(0, 1) in floating point, neither clipped nor rounded; the result
+is clipped to the range of the clean image's type, which is also the peak of PSNR and SSIM.
+The denoiser is not told sigma.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising.denoise import OnEpoch, denoise
+from evodenoise.denoising.denoiser import OnShare
+from evodenoise.errors import ImageError
+from evodenoise.evaluation.metrics import measure
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured in one cell of a table.
+
+    Attributes
+    ----------
+    image : str
+        Name of the clean image.
+    sigma : float
+        Standard deviation of the added noise, in pixel units.
+    preset : str
+        Name of the preset.
+    seed : int
+        Of the noise and of the denoiser.
+    """
+
+    image: str
+    sigma: float
+    preset: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement.
+
+    Attributes
+    ----------
+    case : Case
+        Of what.
+    psnr, ssim : float
+        Of the result; dB and at most 1.
+    psnr_noisy, ssim_noisy : float
+        Of the noisy image.
+    noise_std : float
+        Noise level that was found, in pixel units.
+    calibration : float
+        Root mean square of the errors of the result over their predicted standard deviations:
+        1 if these are right, 2 if errors are twice as large; nan where none are predicted.
+    cpu_seconds, wall_seconds : float
+        Of denoising, on all threads and on the clock.
+    """
+
+    case: Case
+    psnr: float
+    ssim: float
+    psnr_noisy: float
+    ssim_noisy: float
+    noise_std: float
+    calibration: float
+    cpu_seconds: float
+    wall_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, in one level."""
+        fields = asdict(self)
+        return {**fields.pop("case"), **fields}
+
+
+def check_clean(clean: Array, *, name: str) -> None:
+    """Refuse clean images whose values have no known range.
+
+    Raises
+    ------
+    ImageError
+        If the image does not hold unsigned integers.
+    """
+    if clean.dtype.kind != "u":
+        raise ImageError(f"{name}: {clean.dtype} values; benchmark needs an 8- or 16-bit image")
+
+
+def add_noise(clean: Array, sigma: float, *, seed: int) -> Array:
+    """Add Gaussian noise, neither clipped nor rounded.
+
+    Parameters
+    ----------
+    clean : ndarray
+        Clean image.
+    sigma : float
+        Standard deviation, in pixel units.
+    seed : int
+        Of numpy's default generator.
+
+    Returns
+    -------
+    ndarray of float32
+        Noisy image.
+    """
+    noise = np.random.default_rng(seed).standard_normal(clean.shape)
+    return (clean.astype(np.float64) + sigma * noise).astype(np.float32)
+
+
+def measure_cell(
+    clean: Array,
+    config: DenoiseConfig,
+    case: Case,
+    *,
+    on_epoch: OnEpoch | None = None,
+    on_reconstruction: OnShare | None = None,
+) -> Cell:
+    """Add noise to a clean image, denoise it and compare.
+
+    Parameters
+    ----------
+    clean : ndarray of unsigned integers
+        Clean image.
+    config : DenoiseConfig
+        Settings.
+    case : Case
+        Which noise, which seed, and for the record the names.
+    on_epoch, on_reconstruction : callable, optional
+        As in `evodenoise.denoise`.
+
+    Returns
+    -------
+    Cell
+        The measurement.
+    """
+    check_clean(clean, name=case.image)
+    noisy = add_noise(clean, case.sigma, seed=case.seed)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = denoise(
+        noisy, config, rng=case.seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
+    )
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = float(np.iinfo(clean.dtype).max)
+    after = measure(clean, result.image.clip(0, peak), data_range=peak)
+    before = measure(clean, noisy, data_range=peak)
+    return Cell(
+        case=case,
+        psnr=after.psnr,
+        ssim=after.ssim,
+        psnr_noisy=before.psnr,
+        ssim_noisy=before.ssim,
+        noise_std=result.noise_std,
+        calibration=_calibration(result.image - clean.astype(np.float64), result.std),
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+    )
+
+
+def _calibration(errors: Array, std: Array) -> float:
+    if not std.all():
+        return math.nan
+    return float(np.sqrt(np.mean(np.square(errors / std))))

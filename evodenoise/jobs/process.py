@@ -1,0 +1,248 @@
+"""Do a job: read an image, check it, denoise it, write it, measure it.
+
+Nothing here waits for torch before an image has been read, so that refusals come at once.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.errors import ConfigError, ImageError
+from evodenoise.evaluation.metrics import Quality, check_reference, measure_pages
+from evodenoise.images import Image, check_output, read_image, write_image
+from evodenoise.images.conversion import Conversion
+from evodenoise.jobs.job import Job, JobResult, PreparedJob, Reference, RunSettings, configure
+from evodenoise.jobs.sidecars import (
+    check_figure,
+    check_new_file,
+    check_residual,
+    write_figure,
+    write_model,
+    write_residual,
+)
+
+if TYPE_CHECKING:
+    from evodenoise.denoising.checkpoint import Checkpoint
+    from evodenoise.denoising.denoise import DenoiseResult, OnEpoch
+    from evodenoise.denoising.denoiser import OnShare
+
+WRITING_SHARE = 0.02
+"""Share of the time limit that is kept for writing the file."""
+
+
+def prepare(job: Job, settings: RunSettings, *, started: float | None = None) -> PreparedJob:
+    """Read the image and refuse, before any training, what could not end well.
+
+    Parameters
+    ----------
+    job : Job
+        The files.
+    settings : RunSettings
+        What holds for the whole run.
+    started : float, optional
+        When the work began, by `time.perf_counter`; now, unless told.
+
+    Returns
+    -------
+    PreparedJob
+        Ready for `run`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a file cannot be read, does not fit the settings, or could not be written.
+    """
+    started = time.perf_counter() if started is None else started
+    conversion = Conversion.read(job.source, settings.files)
+    image = conversion.image
+
+    from evodenoise.denoising.checks import check_image, check_seed
+    from evodenoise.system.device import resolve_device
+
+    name, pages = str(job.source), image.pages
+    for page in pages:
+        check_image(page, name=name)
+    if image.is_stack and not settings.joint:
+        _check_pages(conversion, name)
+    config = configure(settings.preset, pages[0], settings.overrides)
+    model = None if settings.model is None else _read_model(settings.model)
+    if model is not None and settings.overrides.get("epochs") is None:
+        config = replace(config, epochs=0)
+    check_image(pages[0], config, name=name)
+    for folder in (path.parent for path in job.outputs() if settings.make_folders):
+        folder.mkdir(parents=True, exist_ok=True)
+    losses = check_output(
+        job.target,
+        conversion.result(image.pixels),
+        source=job.source,
+        overwrite=settings.overwrite,
+        options=settings.files.writing,
+    )
+    replaces = settings.overwrite or settings.resume
+    if job.residual is not None:
+        check_residual(job.residual, image, source=job.source, overwrite=replaces)
+    if job.figure is not None:
+        check_figure(job.figure, source=job.source, overwrite=replaces)
+    if job.model is not None:
+        _check_model_file(job, image, settings)
+    resolve_device(config.device)
+    check_seed(settings.seed)
+    reference = _read_reference(job.reference, image, settings)
+    warnings = (*image.warnings, *losses)
+    return PreparedJob(job, conversion, config, reference, started, warnings, model)
+
+
+def _read_model(path: Path) -> "Checkpoint":
+    from evodenoise.denoising.checkpoint import read_model
+
+    return read_model(path)
+
+
+def _check_model_file(job: Job, image: Image, settings: RunSettings) -> None:
+    """Refuse, before any work, a model that could not be kept."""
+    if image.is_stack and not settings.joint:
+        raise ConfigError(
+            f"{job.source}: each page has a model of its own; --save-model needs --stack joint"
+        )
+    check_new_file(job.model or job.target, overwrite=settings.overwrite or settings.resume)
+
+
+def _check_pages(conversion: Conversion, name: str) -> None:
+    """Refuse a stack with a page that has nothing to learn from."""
+    if conversion.missing is None:
+        return
+    for number, gaps in enumerate(conversion.missing, 1):
+        if gaps.all():
+            raise ImageError(
+                f"{name}: every pixel of page {number} is missing; "
+                "--stack joint fills it with what the other pages teach"
+            )
+
+
+def _read_reference(path: Path | None, image: Image, settings: RunSettings) -> Reference | None:
+    data_range = settings.data_range
+    if path is None:
+        return None
+    pixels = read_image(path, settings.files.reading).pixels
+    return Reference(pixels, check_reference(pixels, image.pixels, data_range, name=str(path)))
+
+
+def run(
+    prepared: PreparedJob,
+    settings: RunSettings,
+    *,
+    on_page: Callable[[int], object] | None = None,
+    on_epoch: "OnEpoch | None" = None,
+    on_reconstruction: "OnShare | None" = None,
+    on_ready: Callable[[JobResult], object] | None = None,
+) -> JobResult:
+    """Denoise an image, measure the result and write it.
+
+    Parameters
+    ----------
+    prepared : PreparedJob
+        From `prepare`.
+    settings : RunSettings
+        The same as there.
+    on_page : callable, optional
+        Called with the number of each page of a stack, from 1, before it is denoised.
+    on_epoch, on_reconstruction : callable, optional
+        As in `evodenoise.denoise`.
+    on_ready : callable, optional
+        Called with the outcome when all of the file is on the disk but its name.
+
+    Returns
+    -------
+    JobResult
+        What came of it.
+
+    Raises
+    ------
+    RunError
+        If training diverges or the result cannot be written.
+    """
+    from evodenoise.denoising import denoise as pipeline
+    from evodenoise.denoising import pages as stacks
+    from evodenoise.system.meter import Meter
+
+    meter = Meter()
+    image, target = prepared.image, prepared.job.target
+    noisy, config = prepared.conversion.noisy, _within_the_limit(prepared)
+    denoise: Callable[..., DenoiseResult] = pipeline.denoise
+    if image.is_stack:
+        of_pages = partial(stacks.denoise_pages, on_page=on_page)
+        denoise = pipeline.denoise_stack if settings.joint else of_pages
+    denoised = denoise(
+        noisy,
+        config,
+        missing=prepared.conversion.missing,
+        model=prepared.model,
+        rng=settings.seed,
+        on_epoch=on_epoch,
+        on_reconstruction=on_reconstruction,
+    )
+    written = prepared.conversion.result(denoised.image)
+    result = JobResult(
+        prepared=prepared,
+        denoised=denoised,
+        written=written,
+        noisy_quality=_quality(prepared, image),
+        quality=_quality(prepared, written),
+        wall_seconds=time.perf_counter() - prepared.started,
+        cpu_seconds=meter.cpu_seconds(),
+        peak_memory=meter.peak_memory(denoised.device),
+        threads=meter.threads(),
+    )
+    _write_extras(result)
+    write_image(
+        target,
+        written,
+        settings.files.writing,
+        on_ready=None if on_ready is None else lambda: on_ready(result),
+    )
+    return result
+
+
+def _write_extras(result: JobResult) -> None:
+    """Write what goes beside the output, before it: where there is an output, all is there."""
+    prepared, denoised = result.prepared, result.denoised
+    job, image, reference = prepared.job, prepared.image, prepared.reference
+    if job.residual is not None:
+        write_residual(job.residual, image, result.written.pixels)
+    if job.model is not None and denoised.model is not None:
+        write_model(job.model, denoised.model.to_bytes())
+    if job.figure is not None:
+        write_figure(
+            job.figure,
+            image,
+            result.written.pixels,
+            noise_std=denoised.noise_std,
+            caption=f"{job.source.name}: {result.describe()}",
+            reference=None if reference is None else reference.pixels,
+            qualities=(result.noisy_quality, result.quality),
+        )
+
+
+def _within_the_limit(prepared: PreparedJob) -> DenoiseConfig:
+    """Take off the time limit what has been used already, and what writing will take."""
+    config = prepared.config
+    if config.time_limit is None:
+        return config
+    used = time.perf_counter() - prepared.started
+    left = config.time_limit * (1 - WRITING_SHARE) - used
+    return replace(config, time_limit=max(left, 0.01))
+
+
+def _quality(prepared: PreparedJob, image: Image) -> Quality | None:
+    reference = prepared.reference
+    if reference is None:
+        return None
+    clean = reference.pixels if image.is_stack else reference.pixels[None]
+    # What is missing in the noisy image counts as zero.
+    return measure_pages(clean, np.nan_to_num(image.pages), data_range=reference.data_range)

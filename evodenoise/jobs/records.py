@@ -1,0 +1,165 @@
+"""What is known of each image of a run: a row, and what rows come to."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from evodenoise import __version__
+from evodenoise.jobs.job import Job, JobResult, RunSettings
+
+Record = dict[str, Any]
+MEANS = ("psnr_noisy", "psnr", "ssim_noisy", "ssim")
+"""What a summary averages, over the rows that have it."""
+
+
+class Status(StrEnum):
+    """What became of an input."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    PENDING = "pending"
+
+
+COLUMNS: Mapping[str, type] = {
+    "input": str,
+    "output": str,
+    "status": str,
+    "error": str,
+    "pages": int,
+    "width": int,
+    "height": int,
+    "channels": int,
+    "dtype": str,
+    "device": str,
+    "threads": int,
+    "preset": str,
+    "seed": int,
+    "version": str,
+    "epochs": int,
+    "stop_reason": str,
+    "cpu_seconds": float,
+    "wall_seconds": float,
+    "peak_memory": int,
+    "noise_std": float,
+    "free_energy": float,
+    "data_range": float,
+    "psnr_noisy": float,
+    "psnr": float,
+    "ssim_noisy": float,
+    "ssim": float,
+}
+"""What a row tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
+
+
+def bare_record(
+    job: Job, settings: RunSettings, status: Status, error: str | None = None
+) -> Record:
+    """Make a row for an image of which there is no result.
+
+    Parameters
+    ----------
+    job : Job
+        Its files.
+    settings : RunSettings
+        The run.
+    status : Status
+        What became of it.
+    error : str, optional
+        Why.
+
+    Returns
+    -------
+    dict
+        A value for each of `COLUMNS`; None where nothing is known.
+    """
+    known = {
+        "input": str(job.source),
+        "output": str(job.target),
+        "status": status.value,
+        "error": error,
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "version": __version__,
+    }
+    return {name: known.get(name) for name in COLUMNS}
+
+
+def result_record(result: JobResult, settings: RunSettings) -> Record:
+    """Make a row for a result.
+
+    Parameters
+    ----------
+    result : JobResult
+        What came of a job.
+    settings : RunSettings
+        The run.
+
+    Returns
+    -------
+    dict
+        A value for each of `COLUMNS`; None where there is none, or no finite one.
+    """
+    image, denoised = result.prepared.image, result.denoised
+    before, after, reference = result.noisy_quality, result.quality, result.prepared.reference
+    known = {
+        "pages": len(image.pages),
+        "width": image.pages.shape[2],
+        "height": image.pages.shape[1],
+        "channels": image.channels,
+        "dtype": image.pixels.dtype.name,
+        "device": denoised.device,
+        "threads": result.threads,
+        "epochs": len(denoised.history),
+        "stop_reason": str(denoised.stop_reason.value),
+        "cpu_seconds": result.cpu_seconds,
+        "wall_seconds": result.wall_seconds,
+        "peak_memory": result.peak_memory,
+        "noise_std": denoised.noise_std,
+        "free_energy": denoised.free_energy,
+        "data_range": reference and reference.data_range,
+        "psnr_noisy": before and before.psnr,
+        "psnr": after and after.psnr,
+        "ssim_noisy": before and before.ssim,
+        "ssim": after and after.ssim,
+    }
+    row = bare_record(result.prepared.job, settings, Status.DONE)
+    return {**row, **{name: finite_or_none(value) for name, value in known.items()}}
+
+
+def finite_or_none(value: Any) -> Any:
+    """Replace the numbers that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def summarise(rows: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dict[str, Any]:
+    """Count the rows by status and average what was measured.
+
+    Parameters
+    ----------
+    rows : iterable of mappings
+        With a ``status``.
+    passed_over : int
+        Files that were not for us.
+
+    Returns
+    -------
+    dict
+        Counts, and the means of `MEANS`, None where nothing was measured.
+    """
+    rows = list(rows)
+    counts = Counter(row["status"] for row in rows)
+    means = {}
+    for name in MEANS:
+        values = [row[name] for row in rows if row.get(name) is not None]
+        means[name] = statistics.fmean(values) if values else None
+    by_status = {status.value: counts[status.value] for status in Status}
+    return {"files": len(rows), **by_status, "passed_over": passed_over, **means}
+
+
+def document(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Put rows and their summary into the one form of our JSON documents."""
+    return {"version": __version__, "files": list(rows), "summary": dict(summary)}

@@ -1,0 +1,182 @@
+"""Files beside a result: what was taken away, and a picture for people."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from evodenoise.errors import OutputError, WriteError
+from evodenoise.evaluation.figures import Cell, draw_comparison, draw_sheets
+from evodenoise.evaluation.metrics import Quality
+from evodenoise.images import Array, Image, check_output, write_image
+from evodenoise.system.files import write_bytes
+
+
+def check_residual(path: Path, image: Image, *, source: Path, overwrite: bool) -> None:
+    """Refuse, before any work, a residual that could not be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to go.
+    image : Image
+        The noisy image.
+    source : Path
+        Its file.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file could not or must not be written.
+    """
+    check_output(path, _residual(image, image.pixels), source=source, overwrite=overwrite)
+
+
+def check_figure(path: Path, *, source: Path, overwrite: bool) -> None:
+    """Refuse, before any work, a figure that could not be written; as `check_residual`."""
+    blank = Image.plain(np.zeros((1, 1), np.uint8), "YX")
+    check_output(path, blank, source=source, overwrite=overwrite)
+
+
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a file of ours that could not or must not be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to go.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If so.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such folder; create it first")
+
+
+def write_model(path: Path, content: bytes) -> None:
+    """Write a trained model; it appears complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    content : bytes
+        The model.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_residual(path: Path, image: Image, denoised: Array) -> None:
+    """Write noisy minus denoised, as 32-bit floats, without opacity and metadata.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.tif`` or ``.npy`` file.
+    image : Image
+        The noisy image.
+    denoised : ndarray
+        Of the shape of its pixels.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    write_image(path, _residual(image, denoised))
+
+
+def _residual(image: Image, denoised: Array) -> Image:
+    difference = image.pixels.astype(np.float64) - denoised
+    return Image.plain(difference.astype(np.float32), image.axes)
+
+
+def write_figure(
+    path: Path,
+    image: Image,
+    denoised: Array,
+    *,
+    noise_std: float,
+    caption: str,
+    reference: Array | None,
+    qualities: tuple[Quality | None, Quality | None],
+) -> None:
+    """Write the picture for comparison; of a stack its middle page.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.png`` file.
+    image : Image
+        The noisy image.
+    denoised, reference : ndarray
+        Of the shape of its pixels; the reference may be missing.
+    noise_std, caption, qualities
+        As for `draw_comparison`.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    picture = draw_comparison(
+        middle_page(image, image.pixels),
+        middle_page(image, denoised),
+        noise_std=noise_std,
+        caption=caption,
+        reference=None if reference is None else middle_page(image, reference),
+        qualities=qualities,
+    )
+    write_image(path, Image.plain(picture, "YXC"))
+
+
+def middle_page(image: Image, pixels: Array) -> Array:
+    """Return the page in the middle of a stack, or the only one.
+
+    Parameters
+    ----------
+    image : Image
+        Tells whether there are pages.
+    pixels : ndarray
+        Its own, or others of their shape.
+    """
+    return np.asarray(pixels[len(pixels) // 2] if image.is_stack else pixels)
+
+
+def write_sheets(folder: Path, cells: Iterable[Cell]) -> None:
+    """Write contact sheets.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go, as ``contact_sheet.png``, ``contact_sheet_2.png`` and so on.
+    cells : iterable of Cell
+        Images, small already.
+
+    Raises
+    ------
+    WriteError
+        If that fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, sheet in enumerate(draw_sheets(cells), 1):
+        name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
+        write_image(folder / name, Image.plain(sheet, "YXC"))

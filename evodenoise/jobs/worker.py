@@ -1,0 +1,153 @@
+"""A process that denoises the images it is given, one after the other.
+
+Light to import: torch comes with the first image.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any
+
+from evodenoise.errors import EvodenoiseError
+from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.records import result_record
+
+REPORT_EVERY = 0.2
+"""Seconds between two words on how an image gets on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image to denoise.
+
+    Attributes
+    ----------
+    job : Job
+        Its files.
+    device : str
+        Where.
+    threads : int
+        CPU threads.
+    """
+
+    job: Job
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How an image gets on: what is done now, and its share from 0 to 1."""
+
+    phase: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All of an image is done but its output's name; the worker waits for a word to go on."""
+
+    row: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The output of an image has appeared."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An image could not be denoised, and why."""
+
+    error: str
+
+
+Message = Progress | Ready | Finished | Failed
+
+
+def serve(connection: Connection, settings: RunSettings) -> None:
+    """Denoise each `Task` that comes, until None comes or the other end is gone.
+
+    Parameters
+    ----------
+    connection : Connection
+        Tasks come in, messages go out.
+    settings : RunSettings
+        What holds for every image.
+    """
+    # Ctrl-C reaches all processes of a terminal; what to do about it the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    code = 0
+    try:
+        while (task := connection.recv()) is not None:
+            connection.send(_denoise(task, settings, connection))
+    except (EOFError, BrokenPipeError, ConnectionResetError, SystemExit):
+        # Told to leave, or nobody is left to work for: nothing may appear that is in no report.
+        code = 1
+    # Not by way of the interpreter's end: files are cleaned up, and unloading torch takes seconds.
+    os._exit(code)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(1)
+
+
+def _denoise(task: Task, settings: RunSettings, connection: Connection) -> Finished | Failed:
+    """Do one task; what goes wrong with it goes wrong with it alone."""
+    try:
+        _run(task, settings, connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except EvodenoiseError as error:
+        return Failed(" ".join(str(error).split()))
+    except Exception as error:
+        return Failed(" ".join(f"{type(error).__name__}: {error}".split()))
+    return Finished()
+
+
+def _run(task: Task, settings: RunSettings, connection: Connection) -> None:
+    started = time.perf_counter()
+    settings = replace(settings, overrides={**settings.overrides, "device": task.device})
+    connection.send(Progress("reading", 0.0))
+    prepared = prepare(task.job, settings, started=started)
+    reporter = _Reporter(connection)
+
+    from evodenoise.system.device import prepare_process
+
+    prepare_process(task.threads)
+
+    def on_ready(result: JobResult) -> None:
+        connection.send(Ready(result_record(result, settings), result.warnings()))
+        connection.recv()
+
+    run(
+        prepared,
+        settings,
+        on_page=reporter.begin_page,
+        on_epoch=lambda epoch: reporter.tell(f"epoch {epoch.epoch}", epoch.progress),
+        on_reconstruction=lambda share: reporter.tell("rebuilding", share),
+        on_ready=on_ready,
+    )
+
+
+class _Reporter:
+    """Tells how an image gets on, but not too often."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.next, self.page = connection, 0.0, ""
+
+    def begin_page(self, number: int) -> None:
+        self.page = f"page {number}, "
+
+    def tell(self, phase: str, share: float) -> None:
+        now = time.perf_counter()
+        if now >= self.next:
+            self.next = now + REPORT_EVERY
+            self.connection.send(Progress(self.page + phase, share))

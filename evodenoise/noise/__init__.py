@@ -1,0 +1,1 @@
+"""What the noise of an image is, read blindly."""

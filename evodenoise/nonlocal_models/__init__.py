@@ -1,0 +1,1 @@
+"""Models of groups of similar patches, which refine a first estimate."""

@@ -1,0 +1,94 @@
+"""A Gaussian model of each group, its prior taken from a first estimate: a Wiener filter.
+
+Dimensions: Y, X height and width, C channels, D values of a patch, M members of a group,
+B groups.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from evodenoise.nonlocal_models.matching import (
+    GROUPS,
+    GroupSettings,
+    add_groups,
+    cut_members,
+    match_groups,
+)
+from evodenoise.patches.aggregation import PatchAverage
+from evodenoise.patches.grid import PatchGrid
+from evodenoise.system.threads import in_threads
+
+EPSILON = torch.finfo(torch.float32).eps
+
+WEIGHT_FLOOR = 0.02
+"""Added to the posterior variance over sigma^2 before a group is weighted by its inverse."""
+
+GAUSSIAN = GroupSettings(patch_size=7, members=40, radius=16)
+
+
+def gaussian_settings(noise_to_signal: float, channels: int) -> GroupSettings:
+    """Choose the settings of the Gaussian model: smaller patches for clear colours.
+
+    Parameters
+    ----------
+    noise_to_signal : float
+        Standard deviation of the noise over that of the clean image.
+    channels : int
+        C.
+    """
+    clear = channels > 1 and noise_to_signal < 0.7
+    return replace(GAUSSIAN, patch_size=5) if clear else GAUSSIAN
+
+
+@torch.no_grad()
+def gaussian_groups(
+    noisy: Tensor, pilot: Tensor, noise_variance: float, settings: GroupSettings = GAUSSIAN
+) -> Tensor:
+    """Denoise each group with a Gaussian prior learned from a first estimate.
+
+    Parameters
+    ----------
+    noisy : Tensor, shape (Y, X, C)
+        Noisy image.
+    pilot : Tensor, shape (Y, X, C)
+        First estimate of the clean image.
+    noise_variance : float
+        sigma^2.
+    settings : GroupSettings
+        Groups.
+
+    Returns
+    -------
+    Tensor, shape (Y, X, C)
+        Posterior means of all members, averaged with the inverses of their posterior variances.
+
+    Notes
+    -----
+    Mean and covariance of a group are those of its members in the pilot (empirical Bayes, as in
+    the second step of Lebrun, Buades, Morel, "A nonlocal Bayesian image denoising algorithm",
+    SIAM J. Imaging Sciences 6(3), 2013).
+    """
+    grid = PatchGrid(noisy.shape, settings.patch_size)
+    average = PatchAverage(grid, noisy.dtype, noisy.device)
+    identity = torch.eye(grid.pixels, device=noisy.device)
+
+    def estimate(members: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        prior = cut_members(pilot, settings.patch_size, members)
+        mean = prior.mean(1, keepdim=True)
+        centred = prior - mean
+        covariance = centred.transpose(1, 2) @ centred / members.shape[1]
+        # Beside an outlier the noise may be below the rounding errors of its variance.
+        rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
+        least = rounding.clamp(min=noise_variance)[:, None, None]
+        factor = torch.linalg.cholesky(covariance + least * identity)
+        gain = torch.cholesky_solve(covariance, factor)  # (B, D, D)
+        patches = (cut_members(noisy, settings.patch_size, members) - mean) @ gain + mean
+        variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)
+        return members, patches, 1 / (variance + WEIGHT_FLOOR)
+
+    for groups in match_groups(pilot, settings):
+        for members, patches, weights in in_threads(estimate, groups.split(GROUPS), noisy.device):
+            add_groups(average, members, patches, weights)
+    return average.image()

@@ -1,0 +1,103 @@
+"""From a first estimate to a better one, by local models on groups of similar patches.
+
+The autoencoder shares one decoder among all patches; what occurs in one corner of the picture only
+is shrunk away by it. Here each reference patch gets a small linear-Gaussian model of its own,
+fitted to the patches that look like it nearby. The autoencoder's estimate, where noise no longer
+hides what is alike, decides who belongs together and gives the groups their prior.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from evodenoise.config.settings import Refinement
+from evodenoise.noise.estimation import noise_to_signal
+from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
+from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
+from evodenoise.nonlocal_models.matching import GroupSettings
+
+GroupModel = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
+
+LOW_RANK_SHARE = 0.6
+"""Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
+
+LOW_RANK_COST = 1 / 6**3
+"""Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups."""
+
+PASSES: Mapping[Refinement, tuple[float, ...]] = {
+    Refinement.NONE: (0.0,),
+    Refinement.GAUSSIAN: (0.5,),
+    Refinement.FULL: (8.5, 0.5),
+}
+"""A refinement costs about as much as so many quick visits of the training to all patches; what
+it costs without the low-rank groups comes second."""
+
+
+def refine(
+    noisy: Tensor,
+    pilot: Tensor,
+    noise_variance: float,
+    refinement: Refinement,
+    *,
+    step: int = 3,
+    sizes: tuple[int, ...] = (0,),
+    deadline: float | None = None,
+) -> Tensor:
+    """Fit local models to groups of patches that are alike in a first estimate.
+
+    Parameters
+    ----------
+    noisy : Tensor, shape (Y, X, C)
+        Noisy image of unit variance, without gaps.
+    pilot : Tensor, shape (Y, X, C)
+        First estimate of the clean image.
+    noise_variance : float
+        sigma^2; 0: unknown, nothing is refined.
+    refinement : Refinement
+        Which models.
+    step : int
+        Distance in pixels of the patches around which groups are formed.
+    sizes : tuple of int
+        Added to the side of the patches, in pixels; the results are averaged.
+    deadline : float or None
+        When it must be done, on the scale of `time.perf_counter`.
+
+    Returns
+    -------
+    Tensor, shape (Y, X, C)
+        Refined estimate; the pilot where settings or clock forbid more.
+    """
+    if refinement is Refinement.NONE or noise_variance == 0 or _expired(deadline):
+        return pilot
+
+    def average(model: GroupModel, settings: GroupSettings) -> Tensor:
+        shorter = min(noisy.shape[:2])
+        results = [
+            model(
+                noisy,
+                pilot,
+                noise_variance,
+                replace(settings, patch_size=min(settings.patch_size + added, shorter), step=step),
+            )
+            for added in sizes
+        ]
+        return torch.stack(results).mean(0)
+
+    started = time.perf_counter()
+    ratio = noise_to_signal(noise_variance)
+    gaussian = average(gaussian_groups, gaussian_settings(ratio, noisy.shape[2]))
+    seconds = time.perf_counter() - started
+    settings = low_rank_settings(ratio)
+    cost = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
+    if refinement is Refinement.GAUSSIAN or _expired(deadline, after=cost * seconds):
+        return gaussian
+    low_rank = average(low_rank_groups, settings)
+    return LOW_RANK_SHARE * low_rank + (1 - LOW_RANK_SHARE) * gaussian
+
+
+def _expired(deadline: float | None, after: float = 0.0) -> bool:
+    """Say whether the deadline will have passed after so many more seconds."""
+    return deadline is not None and time.perf_counter() + after > deadline

@@ -1,0 +1,1 @@
+"""An image as its overlapping patches, and back."""

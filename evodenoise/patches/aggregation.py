@@ -1,0 +1,124 @@
+"""Overlapping patches put together to an image, each pixel an average of all that cover it.
+
+Dimensions: Y, X height and width, C channels, N patches, D values of a patch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evodenoise.patches.grid import PatchGrid
+from evodenoise.patches.source import PatchSource
+
+
+def merge_patches(patches: Tensor, shape: Sequence[int], patch_size: int) -> Tensor:
+    """Average all overlapping patches into an image; the inverse of `extract_patches`.
+
+    Parameters
+    ----------
+    patches : Tensor, shape (N, D)
+        All patches, row-major.
+    shape : sequence of int
+        (Y, X, C) of the image.
+    patch_size : int
+        Side p of a patch in pixels.
+
+    Returns
+    -------
+    Tensor, shape (Y, X, C)
+        At each pixel the mean over all patches that cover it.
+    """
+    average = PatchAverage(PatchGrid(shape, patch_size), patches.dtype, patches.device)
+    average.add(torch.arange(len(patches), device=patches.device), patches)
+    return average.image()
+
+
+class PatchAverage:
+    """The running average of overlapping patches, for images whose patches come in parts.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        The positions.
+    dtype : torch.dtype
+        Of the sums.
+    device : torch.device
+        Where they lie.
+    """
+
+    def __init__(self, grid: PatchGrid, dtype: torch.dtype, device: torch.device) -> None:
+        self.grid = grid
+        height, width, channels = grid.shape
+        self.total = torch.zeros(height * width * channels, dtype=dtype, device=device)
+        self.weight = torch.zeros_like(self.total)
+
+    def add(self, positions: Tensor, patches: Tensor, weights: Tensor | None = None) -> None:
+        """Add patches (N, D) at their positions (N,) with weights (N, D), 1 by default."""
+        values = self.grid.values(positions).flatten()
+        weights = torch.ones_like(patches) if weights is None else weights
+        self.total.index_add_(0, values, (weights * patches).flatten())
+        self.weight.index_add_(0, values, weights.flatten())
+
+    def image(self) -> Tensor:
+        """Return the average (Y, X, C); nan where no patch has been added."""
+        return (self.total / self.weight).view(*self.grid.shape)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An image put together from its patches.
+
+    Attributes
+    ----------
+    image : Tensor, shape (Y, X, C)
+        Weighted mean of the estimates.
+    variance : Tensor, shape (Y, X, C)
+        Weighted mean of the variances of the patches that cover a pixel.
+    """
+
+    image: Tensor
+    variance: Tensor
+
+
+class PatchAggregator:
+    """The weighted average of the estimated patches of an image, as they come in.
+
+    Parameters
+    ----------
+    source : PatchSource
+        Where the patches are from.
+    """
+
+    def __init__(self, source: PatchSource) -> None:
+        self.source = source
+        dtype, device = source.image.dtype, source.image.device
+        self.image = PatchAverage(source.grid, dtype, device)
+        self.variance = PatchAverage(source.grid, dtype, device)
+
+    def pixel_variance(self, variance: Tensor) -> Tensor:
+        """Turn the variances of independent coefficients (N, D) into those of pixels (N, D)."""
+        # The diagonal of U diag(variance) U^T.
+        return variance @ self.source.basis.T.square()
+
+    def add(
+        self, positions: Tensor, coefficients: Tensor, variance: Tensor, weights: Tensor
+    ) -> None:
+        """Add estimated patches.
+
+        Parameters
+        ----------
+        positions : Tensor of int64, shape (N,)
+            Where they are.
+        coefficients : Tensor, shape (N, D)
+            Their estimated coefficients.
+        variance, weights : Tensor, shape (N, D)
+            Of their pixels.
+        """
+        self.image.add(positions, coefficients @ self.source.basis.T, weights)
+        self.variance.add(positions, variance, weights)
+
+    def aggregate(self) -> Aggregate:
+        """Return what has been put together."""
+        return Aggregate(self.image.image(), self.variance.image())

@@ -1,0 +1,111 @@
+"""An image as its overlapping patches, and back.
+
+Dimensions: Y, X height and width, C channels, p patch size, N patches, D = p*p*C. A patch
+is named by its position: the number of its upper left corner, row-major, among the
+(Y-p+1)(X-p+1) corners where it lies inside the image.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """All positions of a p x p patch in an image (stride 1).
+
+    Attributes
+    ----------
+    shape : sequence of int
+        (Y, X, C) of the image.
+    patch_size : int
+        Side p of a patch in pixels, at most min(Y, X).
+    """
+
+    shape: Sequence[int]
+    patch_size: int
+
+    @property
+    def rows(self) -> int:
+        """Positions from top to bottom."""
+        return self.shape[0] - self.patch_size + 1
+
+    @property
+    def columns(self) -> int:
+        """Positions from left to right."""
+        return self.shape[1] - self.patch_size + 1
+
+    @property
+    def patches(self) -> int:
+        """N, the number of positions."""
+        return self.rows * self.columns
+
+    @property
+    def pixels(self) -> int:
+        """D, the values of a patch."""
+        return self.patch_size**2 * self.shape[2]
+
+    def values(self, positions: Tensor) -> Tensor:
+        """Locate the values of patches (N,) in the flattened image: (N, D), as (p, p, C)."""
+        _, width, channels = self.shape
+        device = positions.device
+        corner = positions // self.columns * width + positions % self.columns
+        side = torch.arange(self.patch_size, device=device)
+        inside = (side[:, None] * width + side)[..., None] * channels
+        inside = (inside + torch.arange(channels, device=device)).flatten()
+        return corner[:, None] * channels + inside
+
+    def sublattice(self, strides: tuple[int, int], offset: tuple[int, int]) -> Tensor:
+        """List the positions at strides and from an offset, each as (rows, columns)."""
+        rows = torch.arange(offset[0], self.rows, strides[0])
+        columns = torch.arange(offset[1], self.columns, strides[1])
+        return (rows[:, None] * self.columns + columns).flatten()
+
+
+def extract_patches(image: Tensor, patch_size: int, positions: Tensor | None = None) -> Tensor:
+    """Cut overlapping patches out of an image.
+
+    Parameters
+    ----------
+    image : Tensor, shape (Y, X, C)
+        The image.
+    patch_size : int
+        Side p of a patch in pixels, at most min(Y, X).
+    positions : Tensor of int64, shape (N,), optional
+        Which patches; all by default, row-major.
+
+    Returns
+    -------
+    Tensor, shape (N, D)
+        Patches, each flattened as (p, p, C).
+    """
+    grid = PatchGrid(image.shape, patch_size)
+    if positions is None:
+        positions = torch.arange(grid.patches, device=image.device)
+    return image.flatten()[grid.values(positions)]
+
+
+def cosine_basis(patch_size: int, channels: int) -> Tensor:
+    """Make the orthonormal 2-D DCT of a patch, channel by channel.
+
+    Parameters
+    ----------
+    patch_size : int
+        Side p of a patch in pixels.
+    channels : int
+        C.
+
+    Returns
+    -------
+    Tensor of float64, shape (D, D)
+        U; patches x of shape (N, D), flattened as (p, p, C), have the coefficients x @ U, and
+        come back as coefficients @ U.T.
+    """
+    place = torch.arange(patch_size, dtype=torch.float64)
+    waves = torch.cos(math.pi * (place[:, None] + 0.5) * place / patch_size)
+    waves *= math.sqrt(2 / patch_size)
+    waves[:, 0] /= math.sqrt(2)
+    return torch.kron(torch.kron(waves, waves), torch.eye(channels, dtype=torch.float64))

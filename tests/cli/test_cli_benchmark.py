@@ -1,0 +1,105 @@
+"""`evodenoise benchmark` over seeds, with a report that is gone on with."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import as_dtype, wave
+from PIL import Image as PillowImage
+
+from evodenoise.cli import main
+from evodenoise.errors import TrainingError
+from evodenoise.evaluation import benchmark
+from evodenoise.evaluation.benchmark import Case, Cell
+from evodenoise.evaluation.summary import group_rows
+
+
+def run(command: str) -> int:
+    return main(shlex.split(command))
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = as_dtype(wave(24, 20), "uint8")
+    PillowImage.fromarray(pixels).save("up.png")
+    PillowImage.fromarray(pixels[::-1]).save("down.png")
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    """Measure nothing, but give each cell a PSNR to recognise it by; the third one fails."""
+    cases: list[Case] = []
+
+    def measure(_: Any, __: Any, case: Case, **___: Any) -> Cell:
+        cases.append(case)
+        if len(cases) == 3:
+            raise TrainingError("diverged")
+        return Cell(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+
+    monkeypatch.setattr(benchmark, "measure_cell", measure)
+    return cases
+
+
+def test_seeds_failures_and_going_on(
+    measured: list[Case], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "benchmark up.png down.png --seeds 0,1 --device cpu --report r.csv"
+    assert run(f"{command} --json") == 3
+    out, err = capsys.readouterr()
+    assert "warning: down, sigma 25, balanced, seed 0: TrainingError: diverged" in err
+    document = json.loads(out)
+    assert [(row["image"], row["seed"]) for row in document["files"]] == [
+        *[("up", 0), ("up", 1), ("down", 0), ("down", 1)]
+    ]
+    assert document["files"][2]["error"] == "TrainingError: diverged"
+    up, down, mean = document["summary"]["groups"]
+    assert (up["psnr"], up["psnr_std"]) == (31.0, pytest.approx(np.std([30, 32], ddof=1)))
+    assert (down["psnr"], down["psnr_std"], down["failed"]) == (32.0, None, 1)
+    assert (mean["image"], mean["seeds"]) == ("mean", 2)
+
+    assert run(command) == 2
+    assert "r.csv: exists already" in capsys.readouterr().err
+    assert run(f"{command} --skip-existing --markdown") == 0
+    assert measured[4:] == [Case("down", 25.0, "balanced", 0)]
+    table = capsys.readouterr().out.splitlines()
+    assert table[1].startswith("| --- | --- | --: |")
+    assert table[-1].startswith("| mean | balanced | 25 | 20.00 ± 0.00 | 31.00 ± 1.41 |")
+    with Path("r.csv").open() as stream:
+        assert [row["error"] for row in csv.DictReader(stream)] == [""] * 4
+
+
+def test_ctrl_c_keeps_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_: Any, __: Any, case: Case, **___: Any) -> Cell:
+        if case.seed:
+            raise KeyboardInterrupt
+        return Cell(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+
+    monkeypatch.setattr(benchmark, "measure_cell", measure)
+    assert run("benchmark up.png --seeds 0,1 --device cpu --report r.jsonl --json") == 130
+    out, err = capsys.readouterr()
+    assert [row["psnr"] for row in json.loads(out)["files"]] == [30.0]
+    assert "interrupted" in err
+    assert len(Path("r.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_spread_over_all_images_is_that_of_their_means() -> None:
+    """Images that differ by 10 dB do not make the mean uncertain."""
+    rows = [
+        {"image": image, "sigma": 25.0, "preset": "fast", "seed": seed, "error": None}
+        | dict.fromkeys(
+            ("psnr_noisy", "ssim_noisy", "ssim", "noise_std", "cpu_seconds", "wall_seconds"), 1.0
+        )
+        | {"psnr": 30.0 + 10 * (image == "b") + seed}
+        for image in "ab"
+        for seed in (0, 1)
+    ]
+    *_, mean = group_rows(rows)
+    assert mean.spreads["psnr"].mean == 35.5
+    assert mean.spreads["psnr"].std == pytest.approx(np.sqrt(0.5))

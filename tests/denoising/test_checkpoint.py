@@ -1,0 +1,147 @@
+"""Models that are kept: the same after a file, refused when damaged, of use for a sibling."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pictures import add_noise, psnr, wave
+
+from evodenoise.config.settings import Covariance, DenoiseConfig
+from evodenoise.denoising.checkpoint import Checkpoint, read_model
+from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
+from evodenoise.errors import ConfigError, ImageError, ModelError
+from evodenoise.tvae.schedule import StopReason
+
+CONFIG = DenoiseConfig(
+    patch_size=6, latents=32, hidden=(32,), states=4, epochs=12, batch_size=256, device="cpu"
+)
+CLEAN = wave(40, 40)
+
+
+@pytest.fixture(scope="module")
+def model() -> Checkpoint:
+    made = denoise(add_noise(CLEAN, 20), CONFIG).model
+    assert made is not None
+    return made
+
+
+def write(path: Path, model: Checkpoint) -> Path:
+    path.write_bytes(model.to_bytes())
+    return path
+
+
+def test_a_file_holds_the_same_model(model: Checkpoint, tmp_path: Path) -> None:
+    read = read_model(write(tmp_path / "model", model))
+    sibling = add_noise(CLEAN, 20, seed=1)
+    without = replace(CONFIG, epochs=0)
+    np.testing.assert_array_equal(
+        denoise(sibling, without, model=model).image, denoise(sibling, without, model=read).image
+    )
+
+
+@pytest.mark.parametrize("covariance", Covariance)
+def test_a_sibling_is_denoised_without_training(covariance: Covariance) -> None:
+    config = replace(CONFIG, covariance=covariance)
+    model = denoise(add_noise(CLEAN, 20), config).model
+    noisy = add_noise(CLEAN, 20, seed=1)
+    # The settings of the model come with it.
+    other = DenoiseConfig(latents=8, hidden=(4,), states=4, epochs=0, device="cpu")
+    result = denoise(noisy, other, model=model)
+    assert result.history == ()
+    assert result.stop_reason is StopReason.EPOCHS
+    assert result.patch_size == CONFIG.patch_size
+    assert result.noise_std == pytest.approx(20, rel=0.25)
+    assert psnr(CLEAN, result.image) > psnr(CLEAN, noisy) + 5
+
+
+def test_more_epochs_go_on_from_the_model(model: Checkpoint) -> None:
+    noisy = add_noise(CLEAN, 20)
+    first = denoise(noisy, replace(CONFIG, epochs=1)).history[0].free_energy
+    result = denoise(noisy, replace(CONFIG, epochs=1), model=model)
+    assert len(result.history) == 1
+    assert result.history[0].free_energy > first + 5
+
+
+def test_the_model_given_is_not_changed(model: Checkpoint) -> None:
+    before = {name: value.clone() for name, value in model.weights.items()}
+    denoise(add_noise(CLEAN, 20), replace(CONFIG, epochs=1), model=model)
+    for name, value in model.weights.items():
+        assert torch.equal(value, before[name])
+
+
+def test_more_states_than_the_model_has_codes(model: Checkpoint) -> None:
+    few = replace(model, codebook=model.codebook[:2])
+    noisy = add_noise(CLEAN, 20)
+    result = denoise(noisy, replace(CONFIG, epochs=0, states=9), model=few)
+    assert psnr(CLEAN, result.image) > psnr(CLEAN, noisy)
+
+
+def test_a_model_of_several_images_suits_each() -> None:
+    pages = np.stack([add_noise(CLEAN, 20), add_noise(CLEAN.T, 20)])
+    model = train_model(pages, CONFIG)
+    for page, clean in zip(pages, (CLEAN, CLEAN.T), strict=True):
+        result = denoise(page, replace(CONFIG, epochs=0), model=model)
+        assert psnr(clean, result.image) > psnr(clean, page) + 5
+
+
+def test_nothing_to_learn_from() -> None:
+    with pytest.raises(ImageError, match="constant"):
+        train_model(np.ones((2, 16, 16)), CONFIG)
+    with pytest.raises(ConfigError, match="0 epochs"):
+        denoise(CLEAN, replace(CONFIG, epochs=0))
+    assert denoise(np.ones((16, 16)), CONFIG).model is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"), [((16, 16, 3), "3 channels"), ((5, 40), "40 x 5 pixels are less")]
+)
+def test_images_that_do_not_fit(model: Checkpoint, shape: tuple[int, ...], reason: str) -> None:
+    image = np.random.default_rng(0).normal(size=shape)
+    with pytest.raises(ImageError, match=reason):
+        denoise(image, replace(CONFIG, patch_size=None, epochs=0), model=model)
+
+
+def edited(model: Checkpoint, **changes: Any) -> bytes:
+    document = torch.load(io.BytesIO(model.to_bytes()), weights_only=True)
+    buffer = io.BytesIO()
+    torch.save({**document, **changes}, buffer)
+    return buffer.getvalue()
+
+
+def test_damaged_and_foreign_files(model: Checkpoint, tmp_path: Path) -> None:
+    whole = model.to_bytes()
+    foreign = io.BytesIO()
+    torch.save({"weights": torch.zeros(3)}, foreign)
+    nan = {name: value * torch.nan for name, value in model.weights.items()}
+    cases = {
+        b"": "damaged or not a model",
+        b"not a model": "damaged or not a model",
+        whole[: len(whole) // 2]: "damaged or not a model",
+        foreign.getvalue(): "is not a model",
+        edited(model, format_version=99): "version 99",
+        edited(model, latents=33): "is damaged",
+        edited(model, hidden="many"): "is damaged",
+        edited(model, weights=nan): "out of range",
+        edited(model, codebook=model.codebook + 100): "out of range",
+        edited(model, deviation=0.0): "out of range",
+    }
+    for content, reason in cases.items():
+        path = tmp_path / "model"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=reason) as refusal:
+            read_model(path)
+        assert str(path) in str(refusal.value)
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_model(tmp_path / "absent")
+
+
+def test_a_stack_keeps_its_model() -> None:
+    pages = np.stack([add_noise(CLEAN, 20), add_noise(CLEAN, 20, seed=2)])
+    result = denoise_stack(pages, replace(CONFIG, epochs=2))
+    assert result.model is not None
+    again = denoise_stack(pages, replace(CONFIG, epochs=0), model=result.model)
+    assert again.image.shape == pages.shape

@@ -1,0 +1,106 @@
+"""Reports are whole after every row, and a run that was killed goes on with them."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evodenoise.errors import OutputError
+from evodenoise.jobs.records import finite_or_none, summarise
+from evodenoise.jobs.report import Report, check_report
+
+COLUMNS = {"output": str, "status": str, "psnr": float, "seed": int}
+
+
+def row(name: str, psnr: float | None = 30.5, status: str = "done") -> dict[str, Any]:
+    return {"output": name, "status": status, "psnr": psnr, "seed": 3}
+
+
+def open_report(path: Path) -> Report:
+    return Report(path, COLUMNS, lambda each: each["output"], summarise)
+
+
+@pytest.fixture(params=["r.json", "r.jsonl", "r.csv"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / str(request.param)
+
+
+def resumed(path: Path) -> list[dict[str, Any]]:
+    report = open_report(path)
+    report.resume(lambda _: True)
+    return list(report.rows.values())
+
+
+def test_rows_survive_one_by_one(path: Path) -> None:
+    report = open_report(path)
+    report.start()
+    rows = [row("a"), row('b, "c"\n', None, "failed"), row("d", 1 / 3)]
+    for count, each in enumerate(rows, 1):
+        report.add(each)
+        assert resumed(path) == rows[:count]
+
+
+def test_a_second_row_replaces_the_first(path: Path) -> None:
+    report = open_report(path)
+    report.start()
+    for each in (row("a"), row("b"), row("a", None, "failed")):
+        report.add(each)
+    assert resumed(path) == [row("a", None, "failed"), row("b")]
+
+
+def test_going_on_drops_what_does_not_hold_and_brings_order(path: Path) -> None:
+    report = open_report(path)
+    report.start()
+    for name in "cab":
+        report.add(row(name))
+    again = open_report(path)
+    again.resume(lambda each: each["output"] != "a")
+    again.start()
+    again.add(row("d"))
+    again.finish(["b", "c", "d"])
+    assert [each["output"] for each in resumed(path)] == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_torn_last_row_counts_for_nothing(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"r.{ending}"
+    report = open_report(path)
+    report.start()
+    report.add(row("a"))
+    report.add(row("b"))
+    path.write_bytes(path.read_bytes()[:-3])
+    assert resumed(path) == [row("a")]
+
+
+def test_a_file_that_is_no_report_of_ours(path: Path) -> None:
+    path.write_text("something,else\n1,2\n")
+    with pytest.raises(OutputError, match=r"is not a report|other columns"):
+        resumed(path)
+
+
+def test_the_json_document(tmp_path: Path) -> None:
+    report = open_report(tmp_path / "r.json")
+    report.start()
+    report.add(row("a", 20.0))
+    report.add(row("b", 30.0))
+    report.add(row("c", None, "failed"))
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert set(found) == {"version", "files", "summary"}
+    assert found["summary"]["psnr"] == 25
+    assert (found["summary"]["done"], found["summary"]["failed"]) == (2, 1)
+
+
+def test_numbers_without_a_name_in_json() -> None:
+    assert [finite_or_none(each) for each in (math.inf, math.nan, 1.5, 2)] == [None, None, 1.5, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("r.txt", "unknown ending"), ("no/r.csv", "no such folder"), ("there.csv", "exists already")],
+)
+def test_refusals(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "there.csv").touch()
+    with pytest.raises(OutputError, match=reason):
+        check_report(tmp_path / name, replace_it=False)
