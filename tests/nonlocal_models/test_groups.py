@@ -8,14 +8,9 @@ import pytest
 import torch
 from pictures import add_noise, psnr, wave
 
-from evodenoise.nonlocal_models.groups import (
-    GAUSSIAN,
-    GroupSettings,
-    gaussian_groups,
-    low_rank_groups,
-    low_rank_settings,
-    match_groups,
-)
+from evodenoise.nonlocal_models.gaussian import GAUSSIAN, gaussian_groups
+from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
+from evodenoise.nonlocal_models.matching import GroupSettings, match_groups
 from evodenoise.patches.grid import PatchGrid, extract_patches
 
 SMALL = GroupSettings(patch_size=4, members=12, radius=5, step=3)
@@ -62,7 +57,7 @@ def test_blocks_do_not_change_the_groups(monkeypatch: pytest.MonkeyPatch) -> Non
         }
 
     usual = groups()
-    monkeypatch.setattr("evodenoise.nonlocal_models.groups.BLOCK", 1)
+    monkeypatch.setattr("evodenoise.nonlocal_models.matching.BLOCK", 1)
     assert len(usual) == 70
     assert groups() == usual
 
