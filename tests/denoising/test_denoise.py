@@ -99,7 +99,8 @@ def test_integers_are_rounded_and_clipped_and_nothing_else(dtype: str) -> None:
     """A learning rate that is far too high makes estimates that need clipping."""
     limits = np.iinfo(dtype)
     noisy = as_dtype(np.where(wave(24, 24) > 128, limits.max, limits.min), dtype)
-    config = replace(QUICK, learning_rate=LearningRateConfig(minimum=0.2, maximum=0.2))
+    rate = LearningRateConfig(minimum=0.2, maximum=0.2)
+    config = replace(QUICK, learning_rate=rate, noise_std=20.0)
     exact = denoise(noisy.astype(np.float64), config).image
     assert exact.max() > limits.max or exact.min() < limits.min
     expected = exact.round().clip(limits.min, limits.max)
