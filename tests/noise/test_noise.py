@@ -16,7 +16,7 @@ from skimage import data
 from skimage.restoration import estimate_sigma
 
 from evodenoise.errors import ImageError
-from evodenoise.noise.estimation import estimate_white_noise
+from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise
 from evodenoise.noise.readings import read_plane
 
 Array = npt.NDArray[np.generic]
@@ -249,3 +249,62 @@ def test_the_level_of_blurred_noise_is_that_of_coarser_detail() -> None:
     soft = estimate_white_noise(100 + 30 * gaussian_filter(noise, 1.2))
     assert soft.blurred
     assert soft.level == soft.coarse_std > 3 * soft.std
+
+
+ROWS, COLUMNS = np.indices((128, 128))
+REPEATED: dict[str, Array] = {
+    "stripes of one pixel": COLUMNS % 2 * 255.0,
+    "stripes of three": COLUMNS % 3 * 100.0,
+    "checkerboard": (ROWS // 8 + COLUMNS // 8) % 2 * 200.0,
+    "tiles of random values": np.tile(with_noise(np.zeros((8, 8)), 80), (16, 16)),
+    "waves": 128 + 100 * np.sin(2 * np.pi * ROWS / 8) * np.sin(2 * np.pi * COLUMNS / 8),
+    "rounded waves": np.round(
+        128 + 100 * np.sin(2 * np.pi * ROWS / 8) * np.sin(2 * np.pi * COLUMNS / 8)
+    ),
+    "drawing": np.where(gaussian_filter(with_noise(0 * ROWS, 1), 3) > 0, 255.0, 0.0),
+    "text": np.where(picture("page")[:191] > 140, 255.0, 0.0),
+    "letters of three values": np.where(ROWS // 3 % 2, 0, COLUMNS // 5 % 3 * 90.0),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_what_recurs_or_has_two_values_has_no_noise(name: str, gaps: bool) -> None:
+    plane, missing = REPEATED[name].copy(), None
+    if gaps:
+        missing = np.zeros(plane.shape, bool)
+        missing[30:50, 10:90] = True
+        plane[missing] = 77.7
+    estimate = estimate_white_noise(plane, missing=missing)
+    assert estimate.std == estimate.level == 0
+    assert estimate.consistent
+
+
+def test_noise_on_what_recurs_is_read() -> None:
+    """Of the tiles of a chequered floor it is known well how they look, but not to this code."""
+    for name in ("checkerboard", "waves"):
+        estimate = estimate_white_noise(with_noise(REPEATED[name], 10))
+        assert 8 < estimate.level < 25, name
+
+
+def test_copies_of_a_noisy_picture_are_noisy() -> None:
+    tile = with_noise(picture("coins")[:100, :100], 20)
+    estimate = estimate_white_noise(np.tile(tile, (2, 2)))
+    assert estimate.level == pytest.approx(20, rel=0.05)
+
+
+@pytest.mark.parametrize("period", [6.9, 7.3, 9.4])
+def test_a_texture_is_not_taken_for_blurred_noise(period: float) -> None:
+    """Its energy is in the middle frequencies, with no flat patch to tell it from noise."""
+    angle = 2 * np.pi / period
+    plane = 128 + 100 * np.sin(angle * ROWS) * np.cos(angle * COLUMNS)
+    estimate = estimate_white_noise(plane)
+    assert not estimate.blurred
+    assert estimate.level < 3 < 0.1 * plane.std()
+    assert not estimate.consistent
+
+
+def test_nothing_fine_at_all_is_no_blurred_noise() -> None:
+    estimate = NoiseEstimate(0.0, (0.0,), ((1.0,),), 0.0, 94.0, consistent=False)
+    assert not estimate.blurred
+    assert estimate.level == 0
