@@ -161,18 +161,38 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
         )
 
 
-def check_stack(stack: Array) -> None:
-    """Check that an array is a stack (T, Y, X) or (T, Y, X, C) of images.
+def as_stack(
+    stack: npt.ArrayLike, config: DenoiseConfig | str | None
+) -> tuple[Array, DenoiseConfig]:
+    """Make a stack of images of what a caller gives, and settings that fit its pages.
+
+    Parameters
+    ----------
+    stack : array-like, shape (T, Y, X) or (T, Y, X, C)
+        The pages.
+    config : DenoiseConfig, str or None
+        As for `as_config`.
+
+    Returns
+    -------
+    pages : ndarray
+        Not a copy, if it is an array already.
+    settings : DenoiseConfig
+        For each of its pages.
 
     Raises
     ------
-    ImageError
-        If it is not.
+    ImageError, ConfigError
+        As in `as_array`, `check_image` and `as_config`.
     """
-    if stack.ndim not in (3, 4) or not len(stack):
-        raise ImageError(f"shape {stack.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
-    for number, page in enumerate(stack, 1):
-        check_image(page, name=f"page {number}" if len(stack) > 1 else "image")
+    pages = as_array(stack, name="stack")
+    if pages.ndim not in (3, 4) or not len(pages):
+        raise ImageError(f"shape {pages.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
+    for number, page in enumerate(pages, 1):
+        check_image(page, name=f"page {number}" if len(pages) > 1 else "image")
+    settings = as_config(config, pages.shape[1:])
+    check_image(pages[0], settings)
+    return pages, settings
 
 
 def make_generator(rng: RandomSource, device: "torch.device") -> "torch.Generator":

@@ -17,10 +17,9 @@ from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
     RandomSource,
     as_array,
-    as_config,
     as_mask,
+    as_stack,
     check_image,
-    check_stack,
     make_generator,
 )
 from evodenoise.denoising.denoiser import Fitted, OnShare
@@ -193,7 +192,7 @@ def denoise_stack(
         As in `denoise`.
     """
     started = time.perf_counter()
-    noisy, config = _check_stack(stack, config)
+    noisy, config = as_stack(stack, config)
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     device = resolve_device(config.device)
@@ -247,17 +246,6 @@ def denoise_stack(
     )
 
 
-def _check_stack(
-    stack: npt.ArrayLike, config: DenoiseConfig | str | None
-) -> tuple[Array, DenoiseConfig]:
-    """Refuse what is no stack of images; return its array, and the settings for its pages."""
-    pages = as_array(stack, name="stack")
-    check_stack(pages)
-    settings = as_config(config, pages.shape[1:])
-    check_image(pages[0], settings)
-    return pages, settings
-
-
 def _check_model(model: Checkpoint | None) -> None:
     if model is not None and not isinstance(model, Checkpoint):
         raise ModelError(f"model is a {type(model).__name__}; give what read_model returns")
@@ -301,7 +289,7 @@ def train_model(
     ImageError, ConfigError, DeviceError, TrainingError
         As in `denoise`; ImageError too if all pages are constant.
     """
-    pages, config = _check_stack(stack, config)
+    pages, config = as_stack(stack, config)
     generator = make_generator(rng, resolve_device(config.device))
     channels = DistinctChannels.of(_with_channels(pages))
     if channels.constant:

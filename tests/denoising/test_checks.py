@@ -1,5 +1,6 @@
 """What a caller may hand over, and what is said of all else."""
 
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import evodenoise
 from evodenoise import DenoiseConfig, denoise, denoise_stack, train_model
 from evodenoise.config.presets import preset_config
 from evodenoise.config.settings import Refinement
+from evodenoise.denoising import noise_level
 from evodenoise.denoising.checks import as_config, make_generator, same_device
 from evodenoise.denoising.noise_level import estimate_noise
 from evodenoise.errors import ConfigError, ImageError
@@ -197,6 +199,12 @@ def test_refuses_what_is_no_seed(rng: Any) -> None:
 
 
 # --- the package
+
+
+def test_the_example_of_the_docstring() -> None:
+    outcome = doctest.testmod(noise_level)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
 
 
 def test_the_package_shows_its_names_and_nothing_else() -> None:
