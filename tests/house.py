@@ -71,7 +71,7 @@ ROOMS = (
     Room(
         "patches",
         "grid, source (with gaps), which patches are trained on, aggregation with weights",
-        ("tvae.observations",),
+        ("tvae.observations", "tvae.gaps"),
         ("torch",),
     ),
     Room(

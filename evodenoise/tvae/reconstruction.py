@@ -11,7 +11,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches
+from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
 from evodenoise.tvae.states import (
     VariationalStates,
@@ -85,7 +85,7 @@ class Reconstructor:
     @torch.no_grad()
     def __call__(
         self,
-        patches: Patches,
+        patches: Observations,
         known: Tensor,
         *,
         should_stop: Callable[[], bool] = lambda: False,
@@ -94,7 +94,7 @@ class Reconstructor:
 
         Parameters
         ----------
-        patches : Tensor, shape (B, D)
+        patches : Observations, (B, D)
             Noisy patches.
         known : Tensor of int64, shape (B,)
             Each patch's place in the training set, or -1.
@@ -121,7 +121,7 @@ class Reconstructor:
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
 
-    def _start(self, patches: Patches, known: Tensor) -> Tensor:
+    def _start(self, patches: Observations, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
         latents = self.model.latents
         if self.trained is None:
@@ -141,7 +141,7 @@ class Reconstructor:
 
 
 def nearest_states(
-    model: BinaryLatentVAE, patches: Patches, codebook: Tensor, count: int
+    model: BinaryLatentVAE, patches: Observations, codebook: Tensor, count: int
 ) -> Tensor:
     """Choose for each patch the states of a codebook (M, K) that suit it most: (B, S, K)."""
     return codebook[model.cross_log_joints(patches, codebook).topk(count, dim=1).indices]

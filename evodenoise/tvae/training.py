@@ -17,7 +17,7 @@ from evodenoise.tvae.adam import Adam, Optimizer
 from evodenoise.tvae.batches import choose_workers, in_batches
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches, observed_values, squared_errors
+from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.posterior import (
     PosteriorSample,
     expected_ones,
@@ -83,7 +83,7 @@ class EpochSums:
 def m_step(
     model: BinaryLatentVAE,
     optimizer: Optimizer,
-    patches: Patches,
+    patches: Observations,
     sample: PosteriorSample,
     *,
     share: float = 1.0,
@@ -99,7 +99,7 @@ def m_step(
         Its decoder is changed.
     optimizer : Optimizer
         Over the decoder's parameters.
-    patches : Tensor, shape (B, D)
+    patches : Observations, (B, D)
         The mini-batch.
     sample : PosteriorSample
         States of these patches and their weights; all of them or a part.
@@ -113,13 +113,13 @@ def m_step(
     """
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
-    likelihood = model.completed_log_likelihood(mine, emission)
+    likelihood = mine.surrogate_log_likelihood(emission, model.noise_variance)
     loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        expected_error: Tensor = (sample.weights * squared_errors(mine, emission.mean)).sum()
+        expected_error: Tensor = (sample.weights * mine.squared_errors(emission.mean)).sum()
     return expected_error
 
 
@@ -128,7 +128,7 @@ class Evolved(NamedTuple):
 
     Attributes
     ----------
-    patches : Tensor, shape (B, D)
+    patches : Observations, (B, D)
         Its patches.
     states : VariationalStates, (B, S)
         Their states.
@@ -140,7 +140,7 @@ class Evolved(NamedTuple):
         Sums over the patches: of their bounds, in nats, and of how many states are new.
     """
 
-    patches: Patches
+    patches: Observations
     states: VariationalStates
     sample: PosteriorSample
     expected_ones: Tensor
@@ -153,7 +153,7 @@ class Trainer:
 
     Parameters
     ----------
-    patches : Tensor, shape (N, D)
+    patches : Observations, (N, D)
         Centred and scaled patches.
     model : BinaryLatentVAE
         Trained in place.
@@ -167,7 +167,7 @@ class Trainer:
 
     def __init__(
         self,
-        patches: Patches,
+        patches: Observations,
         model: BinaryLatentVAE,
         variational: VariationalStates,
         config: DenoiseConfig,
@@ -253,11 +253,11 @@ class Trainer:
         sums.free_energy += evolved.free_energy
         sums.replaced += evolved.replaced
         sums.patches += len(patches)
-        sums.values += observed_values(patches)
+        sums.values += patches.observed_values()
 
 
 def fit(
-    patches: Patches,
+    patches: Observations,
     model: BinaryLatentVAE,
     variational: VariationalStates,
     config: DenoiseConfig,
@@ -271,7 +271,7 @@ def fit(
 
     Parameters
     ----------
-    patches : Tensor, shape (N, D)
+    patches : Observations, (N, D)
         Centred and scaled patches.
     model : BinaryLatentVAE
         The model.

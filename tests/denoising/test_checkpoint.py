@@ -127,7 +127,7 @@ def test_damaged_and_foreign_files(model: Checkpoint, tmp_path: Path) -> None:
         edited(model, hidden="many"): "is damaged",
         edited(model, weights=nan): "out of range",
         edited(model, codebook=model.codebook + 100): "out of range",
-        edited(model, deviation=0.0): "out of range",
+        edited(model, scaling={}): "is damaged",
     }
     for content, reason in cases.items():
         path = tmp_path / "model"

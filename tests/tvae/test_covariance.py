@@ -9,6 +9,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.states import initial_states, pack_states
 from evodenoise.tvae.training import fit
 
@@ -46,7 +47,7 @@ def test_density_is_that_of_the_full_covariance_in_pixels(
     basis = cosine_basis(4, 1)
     patch, states = coefficients(1, generator), every_state()[5:9]
     emission = model.decoder(states)
-    found = model.log_joint(patch, states[None])[0] - model.log_prior(states)
+    found = model.log_joint(CompletePatches(patch), states[None])[0] - model.log_prior(states)
     for place in range(len(states)):
         spread = torch.diag(emission.variance[place] + model.noise_variance)
         exact = multivariate_normal(
@@ -60,7 +61,7 @@ def test_clean_moments_are_those_of_the_joint_gaussian(
     model: BinaryLatentVAE, generator: torch.Generator
 ) -> None:
     patch, states = coefficients(1, generator), every_state()[None, 7:8]
-    mean, variance = model.clean_moments(patch, states)
+    mean, variance = model.clean_moments(CompletePatches(patch), states)
     emission = model.decoder(states[0])
     prior = 1 / emission.variance[0]
     data = 1 / model.noise_variance
@@ -72,7 +73,9 @@ def test_clean_moments_are_those_of_the_joint_gaussian(
 def test_without_covariance_the_estimate_is_the_mean(generator: torch.Generator) -> None:
     plain = BinaryLatentVAE(LATENTS, (12,), PIXELS, generator=generator)
     states = every_state()[None, 3:5]
-    mean, variance = plain.clean_moments(torch.randn(1, PIXELS, generator=generator), states)
+    mean, variance = plain.clean_moments(
+        CompletePatches(torch.randn(1, PIXELS, generator=generator)), states
+    )
     torch.testing.assert_close(mean[0], plain.decoder(states[0]).mean)
     assert not variance.any()
 
@@ -83,8 +86,10 @@ def test_free_energy_is_exact_with_all_states(
     patches, states = coefficients(3, generator), every_state()
     total = torch.zeros(3, dtype=torch.float64)
     for code in range(2**LATENTS):
-        total += model.log_joint(patches, states[code].expand(3, 1, -1))[:, 0].exp()
-    bound = model.log_joint(patches, states.expand(3, -1, -1)).logsumexp(1)
+        total += model.log_joint(CompletePatches(patches), states[code].expand(3, 1, -1))[
+            :, 0
+        ].exp()
+    bound = model.log_joint(CompletePatches(patches), states.expand(3, -1, -1)).logsumexp(1)
     torch.testing.assert_close(bound, total.log(), atol=1e-5, rtol=0)
 
 
@@ -92,20 +97,22 @@ def test_ranking_by_matrix_products_agrees(
     model: BinaryLatentVAE, generator: torch.Generator
 ) -> None:
     patches, states = coefficients(5, generator), every_state()
-    direct = model.log_joint(patches, states.expand(5, -1, -1))
-    torch.testing.assert_close(model.cross_log_joints(patches, states), direct)
+    direct = model.log_joint(CompletePatches(patches), states.expand(5, -1, -1))
+    torch.testing.assert_close(model.cross_log_joints(CompletePatches(patches), states), direct)
 
 
 def test_flip_gains_see_the_variances(model: BinaryLatentVAE, generator: torch.Generator) -> None:
     """The slope equals a finite difference of the log-joint along each latent."""
     patches, states = coefficients(2, generator), every_state()[None, 9:10].expand(2, -1, -1)
     nothing = torch.zeros(LATENTS, dtype=torch.float64)
-    gains = model.flip_gains(patches, states, nothing).detach()
+    gains = model.flip_gains(CompletePatches(patches), states, nothing).detach()
     embedding, tiny = model.decoder.embed(states), 1e-6
     for bit in range(LATENTS):
         row = model.decoder.rows[bit]
         likelihoods = [
-            model.log_likelihood(patches[:, None], model.decoder.decode(embedding + side * row))
+            CompletePatches(patches)[:, None].log_likelihood(
+                model.decoder.decode(embedding + side * row), model.noise_variance
+            )
             for side in (tiny, -tiny)
         ]
         slope = (likelihoods[0] - likelihoods[1]) / (2 * tiny) + model.prior[bit].logit()
@@ -123,8 +130,8 @@ def test_an_e_step_never_lowers_the_free_energy(generator: torch.Generator) -> N
     config = DenoiseConfig(latents=64, states=4)
     step = EStep(model, config, generator=generator)
     start = initial_states(200, 4, 64, active=2.0, generator=generator)
-    before = step.evaluate(patches, start.states)
-    after, replaced = step(patches, before)
+    before = step.evaluate(CompletePatches(patches), start.states)
+    after, replaced = step(CompletePatches(patches), before)
     assert (after.log_joints.logsumexp(1) >= before.log_joints.logsumexp(1)).all()
     assert replaced.sum() > 0
 
@@ -137,7 +144,9 @@ def test_variances_are_unlocked_after_the_means_and_sigma_is_fixed(
     patches = torch.randn(300, PIXELS, generator=generator)
     states = initial_states(300, 4, 16, active=2.0, generator=generator)
     stds = []
-    for report in fit(patches, model, states, config, noise_variance=0.25, generator=generator):
+    for report in fit(
+        CompletePatches(patches), model, states, config, noise_variance=0.25, generator=generator
+    ):
         assert model.decoder.unlocked == (report.epoch >= 3)
         stds.append(report.noise_std)
     assert stds[-4:] == pytest.approx([0.5] * 4)
@@ -150,5 +159,5 @@ def test_locked_variances_are_not_trained(generator: torch.Generator) -> None:
     before = model.decoder.weights[-1].data[PIXELS:].clone()
     patches = torch.randn(300, PIXELS, generator=generator)
     states = initial_states(300, 4, 16, active=2.0, generator=generator)
-    list(fit(patches, model, states, config, generator=generator))
+    list(fit(CompletePatches(patches), model, states, config, generator=generator))
     np.testing.assert_array_equal(model.decoder.weights[-1].data[PIXELS:], before)
