@@ -164,7 +164,7 @@ class Denoiser:
             )
         model = checkpoint.build(self.generator.device)
         if checkpoint.unlocked:
-            model.noise_variance.fill_(self.noise_variance)
+            model.unlock(self.noise_variance)
         return model
 
     def _first_states(
@@ -211,7 +211,7 @@ class Denoiser:
         Rebuilt
             One image after the other.
         """
-        reconstructor = Reconstructor(
+        reconstructor = Reconstructor.of(
             fitted.model,
             fitted.variational,
             self.config,

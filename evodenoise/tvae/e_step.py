@@ -1,16 +1,14 @@
 """The E-step of a mini-batch: the model as judge of evolution."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.evolution import Variation, evolve
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Observations
-from evodenoise.tvae.states import VariationalStates, hash_keys
+from evodenoise.tvae.states import VariationalStates
 
 CURVATURE_SAMPLE = 32
 """States over which the curvature of each latent is averaged."""
@@ -59,41 +57,33 @@ class PatchScorer:
         return self.model.cross_log_joints(self.patches, states)
 
 
+@dataclass(frozen=True, eq=False)
 class EStep:
     """E-steps with one model.
 
-    Parameters
+    Attributes
     ----------
     model : BinaryLatentVAE
         Judges the states; may change between the steps.
-    config : DenoiseConfig
-        Its `evolution`.
-    generator : torch.Generator
-        Source of randomness, on the model's device.
+    variation : Variation
+        Makes the offspring.
+    curvature : Tensor, shape (H,)
+        As made by `BinaryLatentVAE.flip_curvature`.
     """
 
-    def __init__(
-        self, model: BinaryLatentVAE, config: DenoiseConfig, *, generator: torch.Generator
-    ) -> None:
-        self.model = model
-        keys = hash_keys(model.latents, generator=generator)
-        self.variation = Variation(config.evolution, model.latents, keys, generator)
-        self.curvature = torch.zeros(model.latents, device=generator.device)
+    model: BinaryLatentVAE
+    variation: Variation
+    curvature: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def measured(cls, model: BinaryLatentVAE, variation: Variation, states: Tensor) -> "EStep":
+        """Measure at states (M, K) in use what guided mutation needs of a model."""
+        return cls(model, variation, model.flip_curvature(states[:CURVATURE_SAMPLE]))
 
     def fork(self, model: BinaryLatentVAE) -> "EStep":
         """Copy the step for another thread, with randomness of its own and a model to judge by."""
-        mine = self.variation.generator
-        seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
-        fork = copy.copy(self)
-        fork.model = model
-        theirs = torch.Generator(mine.device).manual_seed(seed)
-        fork.variation = replace(self.variation, generator=theirs)
-        return fork
-
-    @torch.no_grad()
-    def measure_curvature(self, states: Tensor) -> None:
-        """Re-estimate what guided mutation needs, from states (M, K) in use."""
-        self.curvature = self.model.flip_curvature(states[:CURVATURE_SAMPLE])
+        return replace(self, model=model, variation=self.variation.fork())
 
     @torch.no_grad()
     def evaluate(self, patches: Observations, states: Tensor) -> VariationalStates:

@@ -5,7 +5,7 @@ Binary Latents" (arXiv 2011.13704). What a state is worth comes in through `Scor
 that this module knows no model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -22,6 +22,7 @@ from evodenoise.tvae.operators import (
 from evodenoise.tvae.states import (
     VariationalStates,
     concatenate,
+    hash_keys,
     hash_states,
     keep_best,
     repeated,
@@ -62,6 +63,19 @@ class Variation:
     latents: int
     keys: Tensor
     generator: torch.Generator
+
+    @classmethod
+    def of(
+        cls, config: EvolutionConfig, latents: int, *, generator: torch.Generator
+    ) -> "Variation":
+        """Draw the keys for H latents."""
+        return cls(config, latents, hash_keys(latents, generator=generator), generator)
+
+    def fork(self) -> "Variation":
+        """Copy it for another thread, with randomness of its own."""
+        mine = self.generator
+        seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
+        return replace(self, generator=torch.Generator(mine.device).manual_seed(seed))
 
     def offspring(self, pool: VariationalStates, scorer: Scorer, active: float) -> Tensor:
         """Make one generation of offspring.

@@ -223,6 +223,15 @@ class BinaryLatentVAE(nn.Module):
         return curvature * (0.5 / len(states))
 
     @torch.no_grad()
+    def unlock(self, noise_variance: float) -> None:
+        """Let the decoder's variances speak from now on.
+
+        They could take the place of sigma^2, which is therefore known from now on.
+        """
+        self.noise_variance.fill_(noise_variance)
+        self.decoder.unlock()
+
+    @torch.no_grad()
     def update_prior(self, expected_ones: Tensor, patches: int) -> None:
         """Set pi_h = (1/N) sum_n E_q[z_h], its maximum at fixed q, kept off 0 and 1.
 

@@ -1,15 +1,14 @@
 """From a trained model to clean patches, in a stream that never holds all states."""
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.e_step import EStep
-from evodenoise.tvae.evolution import distinct_states
+from evodenoise.tvae.evolution import Variation, distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
@@ -45,42 +44,49 @@ class PatchEstimate:
     free_energy: Tensor
 
 
+@dataclass(frozen=True, eq=False)
 class Reconstructor:
     """Denoise patches with a trained model, whether they were trained on or not.
 
-    Parameters
+    Attributes
     ----------
-    model : BinaryLatentVAE
-        The trained model; it is not changed.
+    e_step : EStep
+        With the trained model, which is not changed.
     trained : VariationalStates, (N, S), or None
         States of the patches it was trained on, if they are among those to come.
     config : DenoiseConfig
-        Evolution, and when the states have settled.
+        When the states have settled.
     codebook : Tensor of int16, shape (M, K)
         States in use, as made by `collect_codebook`; at least S distinct ones.
-    generator : torch.Generator
-        Source of randomness, on the model's device.
     """
 
-    def __init__(
-        self,
+    e_step: EStep
+    trained: VariationalStates | None
+    config: DenoiseConfig
+    codebook: Tensor
+
+    @classmethod
+    def of(
+        cls,
         model: BinaryLatentVAE,
         trained: VariationalStates | None,
         config: DenoiseConfig,
         *,
         codebook: Tensor,
         generator: torch.Generator,
-    ) -> None:
-        self.model, self.trained, self.config = model, trained, config
-        self.codebook = codebook
-        self.e_step = EStep(model, config, generator=generator)
-        self.e_step.measure_curvature(codebook)
+    ) -> "Reconstructor":
+        """Get a model ready; randomness comes from a generator on its device."""
+        variation = Variation.of(config.evolution, model.latents, generator=generator)
+        return cls(EStep.measured(model, variation, codebook), trained, config, codebook)
+
+    @property
+    def model(self) -> BinaryLatentVAE:
+        """The trained model."""
+        return self.e_step.model
 
     def fork(self) -> "Reconstructor":
         """Copy it for another thread, with randomness of its own; the model is shared."""
-        fork = copy.copy(self)
-        fork.e_step = self.e_step.fork(self.model)
-        return fork
+        return replace(self, e_step=self.e_step.fork(self.model))
 
     @torch.no_grad()
     def __call__(

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from evodenoise.config.settings import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig, EvolutionConfig
 from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.states import initial_states, pack_states
@@ -127,9 +128,9 @@ def test_an_e_step_never_lowers_the_free_energy(generator: torch.Generator) -> N
     model.decoder.biases[-1].data[PIXELS:] = 0
     model.decoder.unlock()
     patches = torch.randn(200, PIXELS, generator=generator)
-    config = DenoiseConfig(latents=64, states=4)
-    step = EStep(model, config, generator=generator)
+    variation = Variation.of(EvolutionConfig(), 64, generator=generator)
     start = initial_states(200, 4, 64, active=2.0, generator=generator)
+    step = EStep.measured(model, variation, start.states[:, 0])
     before = step.evaluate(CompletePatches(patches), start.states)
     after, replaced = step(CompletePatches(patches), before)
     assert (after.log_joints.logsumexp(1) >= before.log_joints.logsumexp(1)).all()

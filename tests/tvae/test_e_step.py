@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, Mutation, ParentSelection
+from evodenoise.config.settings import EvolutionConfig, Mutation, ParentSelection
 from evodenoise.tvae import model as model_module
 from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncated_free_energy
@@ -60,10 +61,9 @@ def prepare(
     seed: int = 1,
 ) -> tuple[EStep, VariationalStates]:
     source = torch.Generator(device).manual_seed(seed)
-    config = DenoiseConfig(latents=LATENTS, states=STATES, evolution=evolution)
-    step = EStep(model, config, generator=source)
+    variation = Variation.of(evolution, LATENTS, generator=source)
     first = initial_states(len(patches), STATES, LATENTS, active=2.0, generator=source)
-    step.measure_curvature(first.states[:, 0])
+    step = EStep.measured(model, variation, first.states[:, 0])
     return step, step.evaluate(CompletePatches(patches), first.states)
 
 
@@ -219,11 +219,10 @@ def test_no_memory_for_every_bit_of_every_state(evolution: EvolutionConfig) -> N
     source = generator()
     model = BinaryLatentVAE(latents, (16,), 16, generator=source)
     evolution = replace(evolution, parents=2)
-    config = DenoiseConfig(latents=latents, states=states, evolution=evolution)
     data = torch.randn(patches, 16, generator=source)
     first = initial_states(patches, states, latents, active=2.0, generator=source)
     with Allocations() as allocations:
-        step = EStep(model, config, generator=source)
-        step.measure_curvature(first.states[:, 0])
+        variation = Variation.of(evolution, latents, generator=source)
+        step = EStep.measured(model, variation, first.states[:, 0])
         step(CompletePatches(data), step.evaluate(CompletePatches(data), first.states))
     assert 0 < allocations.largest < patches * states * latents

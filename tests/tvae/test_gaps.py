@@ -6,9 +6,10 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from evodenoise.config.settings import DenoiseConfig
+from evodenoise.config.settings import EvolutionConfig
 from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.gaps import GappedPatches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.states import initial_states, pack_states
@@ -174,10 +175,10 @@ def test_candidates_are_ranked_by_the_observed_pixels(
 def test_an_e_step_never_lowers_the_free_energy(
     model: BinaryLatentVAE, patches: GappedPatches, generator: torch.Generator
 ) -> None:
-    e_step = EStep(model, DenoiseConfig(latents=LATENTS, states=4), generator=generator)
+    variation = Variation.of(EvolutionConfig(), LATENTS, generator=generator)
     states = initial_states(len(patches), 4, LATENTS, active=2.0, generator=generator)
+    e_step = EStep.measured(model, variation, states.states[:, 0])
     before = e_step.evaluate(patches, states.states)
-    e_step.measure_curvature(before.states[:, 0])
     after, _ = e_step(patches, before)
     gain = after.log_joints.logsumexp(1) - before.log_joints.logsumexp(1)
     assert gain.min() >= 0

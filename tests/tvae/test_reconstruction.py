@@ -44,7 +44,7 @@ def reconstructor(
     codebook = collect_codebook(
         trained.states[:, 0], config.states, LATENTS, active=2.0, generator=source
     )
-    return Reconstructor(model, trained, config, codebook=codebook, generator=source)
+    return Reconstructor.of(model, trained, config, codebook=codebook, generator=source)
 
 
 def best_bound(model: BinaryLatentVAE, patches: Tensor, states: int) -> Tensor:
