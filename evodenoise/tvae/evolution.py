@@ -95,27 +95,20 @@ class Variation:
             Indices of ones.
         """
         config, generator = self.config, self.generator
-        chosen = select_parents(
-            pool.log_joints, config.parents, config.selection, generator=generator
-        )
+        chosen = select_parents(pool.log_joints, config.parents, generator=generator)
         parents = pool.choose(chosen)
         if config.mutation is Mutation.GUIDED:
             return self._guided(parents, scorer)
         offspring = parents.states[:, :, None].expand(-1, -1, config.offspring, -1)
         if config.crossover:
             offspring = crossover(offspring, self.latents, generator=generator)
-        match config.mutation:
-            case Mutation.UNIFORM:
-                offspring = flip_uniformly(offspring, self.latents, generator=generator)
-            case Mutation.SPARSE:
-                offspring = flip_sparsely(
-                    offspring,
-                    self.latents,
-                    active=active,
-                    mean_flips=config.mean_flips,
-                    generator=generator,
-                )
-        return offspring.flatten(1, 2)
+        return flip_sparsely(
+            offspring,
+            self.latents,
+            active=active,
+            mean_flips=config.mean_flips,
+            generator=generator,
+        ).flatten(1, 2)
 
     def _guided(self, parents: VariationalStates, scorer: Scorer) -> Tensor:
         """Make most offspring by promise, the rest by uniform flips of random parents."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evodenoise.config.settings import EvolutionConfig, Mutation, ParentSelection
+from evodenoise.config.settings import EvolutionConfig, Mutation
 from evodenoise.tvae import model as model_module
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import Variation
@@ -34,14 +34,11 @@ on_every_device = pytest.mark.parametrize(
 EVOLUTIONS = {
     "guided": EvolutionConfig(),
     "guided, twice": EvolutionConfig(generations=2, migrants=0),
-    "guided, uniform parents": EvolutionConfig(selection=ParentSelection.UNIFORM),
-    "uniform": EvolutionConfig(mutation=Mutation.UNIFORM),
+    "uniform": EvolutionConfig(uniform_share=1.0),
     "sparse": EvolutionConfig(mutation=Mutation.SPARSE),
     "published": EvolutionConfig(
         mutation=Mutation.SPARSE, crossover=True, parents=5, generations=4, migrants=0
     ),
-    "crossover alone": EvolutionConfig(mutation=Mutation.NONE, crossover=True, migrants=0),
-    "migration alone": EvolutionConfig(mutation=Mutation.NONE),
 }
 every_evolution = pytest.mark.parametrize("evolution", EVOLUTIONS.values(), ids=EVOLUTIONS)
 
@@ -96,7 +93,7 @@ def test_no_patch_gets_worse(evolution: EvolutionConfig, device: str) -> None:
     assert (gain > 0).float().mean() > 0.5
 
 
-@pytest.mark.parametrize("evolution", [EVOLUTIONS["guided"], EVOLUTIONS["migration alone"]])
+@pytest.mark.parametrize("evolution", [EVOLUTIONS["guided"], EVOLUTIONS["sparse"]])
 def test_only_direct_evaluations_are_kept(
     evolution: EvolutionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +135,7 @@ def test_the_precision_of_proposals_decides_nothing_else(
     "evolution",
     [
         EvolutionConfig(mutation=Mutation.GUIDED, generations=2, migrants=0),
-        EvolutionConfig(mutation=Mutation.UNIFORM, crossover=True, generations=2, migrants=0),
+        EvolutionConfig(uniform_share=1.0, generations=2, migrants=0),
     ],
     ids=["guided", "uniform"],
 )
@@ -180,7 +177,7 @@ def test_migrant_pool_help_whom_they_fit() -> None:
     settled = current
     for _ in range(20):
         settled, _ = step(CompletePatches(patches), settled)
-    step, current = prepare(model, patches, EVOLUTIONS["migration alone"], seed=7)
+    step, current = prepare(model, patches, EVOLUTIONS["sparse"], seed=7)
     helped, _ = step(CompletePatches(patches), current, migrant_pool=settled.states[:, 0])
     assert (helped.log_joints[:, 0] >= settled.log_joints[:, 0] - 1e-3).all()
 

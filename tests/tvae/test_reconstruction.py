@@ -73,7 +73,7 @@ def test_with_all_states_the_estimate_is_the_posterior_mean() -> None:
 
 
 @pytest.mark.parametrize("migrants", [0, 4])
-@pytest.mark.parametrize("mutation", [Mutation.GUIDED, Mutation.UNIFORM])
+@pytest.mark.parametrize("mutation", list(Mutation))
 def test_patches_never_seen_in_training(mutation: Mutation, migrants: int) -> None:
     """Nearly the best of all states are found for them."""
     model = small_model(LATENTS)
@@ -128,7 +128,7 @@ def settled_after(config: DenoiseConfig, rounds_allowed: float = math.inf) -> tu
     return unsettled, float(estimate.free_energy.mean())
 
 
-SLOW = EvolutionConfig(mutation=Mutation.UNIFORM, migrants=0, parents=1, offspring=1)
+SLOW = EvolutionConfig(uniform_share=1.0, migrants=0, parents=1, offspring=1)
 
 
 def test_more_rounds_find_more() -> None:
