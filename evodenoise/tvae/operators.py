@@ -94,7 +94,7 @@ def flip_probabilities(
     They solve (H - n) p01 - n p10 = active - n, so that an offspring has `active` ones
     on average, and (H - n) p01 + n p10 = flips (JMLR 23, 2022, appendix on the variation
     operators). As many flips as `mean_flips` cannot always do that with probabilities from 0 to
-    1: there are at least |active - n|, and half of `mean_flips` more, so that no bit is out of
+    1: there are at least |active - n|, and a quarter of `mean_flips` more, so that no bit is out of
     reach, and at most what the zeros or the ones allow.
 
     Parameters
@@ -114,7 +114,7 @@ def flip_probabilities(
         Probability to flip a 0, and to flip a 1.
     """
     zeros, surplus = latents - ones, ones - active
-    flips = (surplus.abs() + mean_flips / 2).clamp(min=mean_flips)
+    flips = (surplus.abs() + mean_flips / 4).clamp(min=mean_flips)
     flips = torch.minimum(flips, torch.minimum(2 * zeros + surplus, 2 * ones - surplus))
     p01 = (flips - surplus) / (2 * zeros.clamp(min=1))
     p10 = (flips + surplus) / (2 * ones.clamp(min=1))

@@ -151,7 +151,7 @@ def test_a_uniform_flip_hits_every_bit_equally_often(code: list[int]) -> None:
 # --- sparsity-driven flips
 
 SPARSE = [
-    # ones, latents, active, mean_flips: twice the distance of ones to active at least
+    # ones, latents, active, mean_flips: more than the distance of ones to active
     (2, 12, 2.0, 1.5),
     (3, 12, 2.0, 1.5),
     (1, 12, 2.0, 1.5),
