@@ -20,7 +20,7 @@ from evodenoise.denoising.denoiser import Fitted, OnShare
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ImageError, TrainingError
 from evodenoise.noise.estimation import NoiseEstimate
-from evodenoise.system.device import resolve_device
+from evodenoise.system.device import resolve_device, synchronise
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
@@ -197,9 +197,9 @@ def denoise_stack(
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
     denoiser, scaling = prepared.denoiser, prepared.scaling
     history, fitted = _train(prepared, model, on_epoch)
-    trained = time.perf_counter()
+    trained = _now(device)
     first = list(denoiser.rebuild(fitted, on_reconstruction))
-    rebuilt = time.perf_counter()
+    rebuilt = _now(device)
     refined = [
         denoiser.refine(source, page.image)
         for source, page in zip(denoiser.sources, first, strict=True)
@@ -225,8 +225,14 @@ def denoise_stack(
         model=Checkpoint.of(fitted.model, fitted.codebook, grid, scaling),
         training_seconds=trained - started,
         reconstruction_seconds=rebuilt - trained,
-        refinement_seconds=time.perf_counter() - rebuilt,
+        refinement_seconds=_now(device) - rebuilt,
     )
+
+
+def _now(device: torch.device) -> float:
+    """Read the clock once all that a device was given is done."""
+    synchronise(device)
+    return time.perf_counter()
 
 
 def _check_stack(stack: Array, config: DenoiseConfig | None) -> DenoiseConfig:

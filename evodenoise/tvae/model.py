@@ -178,7 +178,7 @@ class BinaryLatentVAE(nn.Module):
         """
         slope = self._slope(patches, states)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
-        precision = proposal_dtype(patches.device.type)
+        precision = proposal_dtype(patches.device)
         gains = F.linear(slope.to(precision), self.decoder.rows.to(precision))
         logits, places = self.prior.logit(), states.long()
         # From 1 to 0 instead of from 0 to 1 slope and prior have the other sign, curvature not.

@@ -164,6 +164,8 @@ class TrainingState:
         Its moments, over the decoder's parameters.
     epoch : int
         Epochs done.
+    noise_is_known : bool
+        Whether sigma^2 stays as it is, and the decoder's variances speak, if it has any.
     batch_size : int
         Patches of an E-step; it shrinks if a GPU's memory is too small.
     """
@@ -172,6 +174,7 @@ class TrainingState:
     variational: VariationalStates
     optimizer: Adam
     epoch: int
+    noise_is_known: bool
     batch_size: int
 
 
@@ -271,9 +274,9 @@ def fit(
     budget : Budget, optional
         Length of the run; `config.epochs` by default.
     noise_variance : float, optional
-        Known sigma^2, in the units of the patches. With it, a decoder that has a covariance
-        is unlocked after `config.mean_share` of the run, if there is any of it left; else
-        sigma^2 is learned.
+        Known sigma^2, in the units of the patches. It is used, and a decoder that has a covariance
+        is unlocked, after `config.mean_share` of the run, if anything is left of it then; before,
+        and without it, sigma^2 is learned.
     generator : torch.Generator
         Source of randomness, on the patches' device.
 
@@ -291,7 +294,14 @@ def fit(
     budget = budget or Budget(config.epochs)
     variation = Variation.of(config.evolution, model.latents, generator=generator)
     optimizer = Adam(model.decoder.parameters())
-    state = TrainingState(model, variational, optimizer, 0, config.batch_size)
+    state = TrainingState(
+        model,
+        variational,
+        optimizer,
+        epoch=0,
+        noise_is_known=model.decoder.unlocked,
+        batch_size=config.batch_size,
+    )
     convergence, stop = Convergence(len(lattices)), None
     while stop is None:
         start = time.perf_counter()
@@ -301,16 +311,19 @@ def fit(
         progress = budget.progress(state.epoch)
         if progress >= config.prior_delay * budget.epochs:
             model.update_prior(sums.expected_ones, sums.patches)
-        if not model.decoder.unlocked:
+        if not state.noise_is_known:
             model.update_noise_variance(sums.squared_error, int(sums.values))
-            if noise_variance is not None and progress >= config.mean_share * budget.epochs:
-                model.unlock(noise_variance)
         free_energy = _finite(float(sums.free_energy) / sums.patches, state.epoch)
         replaced = float(sums.replaced) / sums.patches
         seconds = time.perf_counter() - start
         budget.record(seconds / sums.patches)
         stop = budget.over(state.epoch)
-        if stop is None and convergence.reached(state.epoch - 1, free_energy, replaced):
+        if stop is None and noise_variance is not None and not state.noise_is_known:
+            # Never after the last epoch: variances would speak that nothing has trained.
+            if progress >= config.mean_share * budget.epochs:
+                model.unlock(noise_variance)
+                state.noise_is_known = True
+        elif stop is None and convergence.reached(state.epoch - 1, free_energy, replaced):
             stop = StopReason.CONVERGED
         yield EpochReport(
             epoch=state.epoch,

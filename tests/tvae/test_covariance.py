@@ -5,12 +5,13 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from evodenoise.config.settings import DenoiseConfig, EvolutionConfig
+from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, LearningRateConfig
 from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
+from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.states import initial_states, pack_states
 from evodenoise.tvae.training import fit
 
@@ -152,6 +153,36 @@ def test_variances_are_unlocked_after_the_means_and_sigma_is_fixed(
         stds.append(report.noise_std)
     assert stds[-4:] == pytest.approx([0.5] * 4)
     assert stds[0] != pytest.approx(0.5, abs=0.05)
+
+
+def test_training_has_not_converged_before_the_variances_have_spoken(
+    generator: torch.Generator,
+) -> None:
+    """All states are kept and the weights stand still, so that nothing moves for long."""
+    still = LearningRateConfig(minimum=1e-9, maximum=1e-9)
+    config = DenoiseConfig(
+        latents=3, hidden=(16,), states=8, epochs=60, mean_share=0.9, learning_rate=still
+    )
+    model = BinaryLatentVAE(3, (16,), PIXELS, covariance=True, generator=generator)
+    patches = CompletePatches(torch.randn(100, PIXELS, generator=generator))
+    states = initial_states(100, 8, 3, active=2.0, generator=generator)
+    reports = list(fit(patches, model, states, config, noise_variance=0.25, generator=generator))
+    assert reports[-1].stop_reason is StopReason.CONVERGED
+    assert 54 < len(reports) < 60
+    assert model.decoder.unlocked
+
+
+@pytest.mark.parametrize("covariance", [False, True])
+def test_a_single_epoch_learns_means_and_their_noise_only(
+    covariance: bool, generator: torch.Generator
+) -> None:
+    config = DenoiseConfig(latents=16, hidden=(16,), states=4, epochs=1)
+    model = BinaryLatentVAE(16, (16,), PIXELS, covariance=covariance, generator=generator)
+    patches = CompletePatches(torch.randn(300, PIXELS, generator=generator))
+    states = initial_states(300, 4, 16, active=2.0, generator=generator)
+    (report,) = fit(patches, model, states, config, noise_variance=0.25, generator=generator)
+    assert not model.decoder.unlocked
+    assert report.noise_std > 0.8  # learned, not what was told
 
 
 def test_locked_variances_are_not_trained(generator: torch.Generator) -> None:
