@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from evodenoise.config.settings import EvolutionConfig, Mutation
 from evodenoise.tvae import model as model_module
-from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.e_step import CURVATURE_SAMPLE, EStep
 from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
@@ -223,3 +223,27 @@ def test_no_memory_for_every_bit_of_every_state(evolution: EvolutionConfig) -> N
         step = EStep.measured(model, variation, first.states[:, 0])
         step(CompletePatches(data), step.evaluate(CompletePatches(data), first.states))
     assert 0 < allocations.largest < patches * states * latents
+
+
+def test_the_curvature_is_that_of_the_model_at_states_in_use() -> None:
+    model = production_model()
+    states = initial_states(80, 1, LATENTS, active=2.0, generator=generator()).states[:, 0]
+    vary = Variation.of(EvolutionConfig(), LATENTS, generator=generator())
+    measured = EStep.measured(model, vary, states).curvature
+    assert (measured > 0).all()
+    assert torch.equal(measured, model.flip_curvature(states[:CURVATURE_SAMPLE]).detach())
+
+
+def test_forks_draw_random_numbers_of_their_own() -> None:
+    """One seed for all threads would let all mini-batches try the same flips."""
+    model = production_model()
+    patches = sample_patches(model, PATCHES)
+    step, current = prepare(model, patches, EVOLUTIONS["sparse"])
+    found = []
+    for fork in (step.fork(model), step.fork(model)):
+        better, _ = fork(CompletePatches(patches), current)
+        found.append(better.log_joints)
+    assert not torch.equal(found[0], found[1])
+    again, _ = prepare(model, patches, EVOLUTIONS["sparse"])
+    repeated, _ = again.fork(model)(CompletePatches(patches), current)
+    assert torch.equal(repeated.log_joints, found[0])

@@ -185,6 +185,21 @@ def test_the_free_energy_told_is_that_of_the_states_kept() -> None:
     assert after == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_curvature_is_measured_in_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the present weights and the best states of that epoch's patches."""
+    curvatures = []
+
+    def measure(self: BinaryLatentVAE, states: Tensor) -> Tensor:
+        curvatures.append(exact(self, states))
+        return curvatures[-1]
+
+    exact = BinaryLatentVAE.flip_curvature
+    monkeypatch.setattr(BinaryLatentVAE, "flip_curvature", measure)
+    train(noisy_waves(), QUICK)
+    assert len(curvatures) == QUICK.epochs
+    assert all(not torch.equal(one, other) for one, other in itertools.pairwise(curvatures))
+
+
 def test_the_prior_waits() -> None:
     config = replace(QUICK, prior_delay=0.5)
     priors = []
