@@ -1,16 +1,7 @@
 """Patches some of whose pixels nobody has seen.
 
 Dimensions: N patches, D coefficients (as many as pixels), M missing pixels of a patch at most,
-m those of one patch.
-
-A Gaussian density of all pixels tells the one of the observed pixels without a matrix of their
-size. With p the precisions of the coefficients, e their errors and U_m the rows of the basis
-at the missing pixels, G = U_m diag(p) U_m^T is the precision of the missing pixels given the
-others, and with g = U_m (p * e)
-
-    2 log p(x_o) = 2 log p(x) + g^T G^-1 g - log det G + m log 2 pi
-
-whatever the missing pixels of x were filled with.
+R patches worked on together, m and o missing and observed pixels of one patch.
 """
 
 import math
@@ -23,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from evodenoise.tvae.decoder import Emission
+from evodenoise.tvae.gap_systems import FewMissing, FewSeen
 from evodenoise.tvae.observations import CompletePatches, Observations, total_variance
 
 MOST_EXACT = 4
@@ -91,59 +83,37 @@ class GappedPatches:
         parts = zip(self.values.split(size), self.missing.split(size), strict=True)
         return [GappedPatches(values, missing, self.basis) for values, missing in parts]
 
-    def gap_log_density(self, errors: Tensor, precision: Tensor) -> Tensor:
-        """Evaluate what the missing pixels take away from the density of all.
-
-        Parameters
-        ----------
-        errors : Tensor, shape (..., D)
-            Coefficients less their mean.
-        precision : Tensor, shape (..., D)
-            Inverse variances of the coefficients.
-
-        Returns
-        -------
-        Tensor, shape (...)
-            log p(x_o) - log p(x), in nats; 0 where nothing is missing.
-        """
-        result = errors.new_zeros(errors.shape[:-1].numel())
-        for place, gap in self._gaps(errors, precision):
-            result = result.index_put((place,), gap.log_density())
-        return result.view(errors.shape[:-1])
-
     @torch.no_grad()
-    def complete(self, errors: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+    def complete(self, errors: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Put the most probable values in place of the missing pixels.
 
         Parameters
         ----------
         errors : Tensor, shape (..., D)
             Coefficients less their mean.
-        precision : Tensor, shape (..., D)
-            Inverse variances of the coefficients.
+        variance : Tensor, shape (..., D)
+            Of the coefficients.
 
         Returns
         -------
         errors : Tensor, shape (..., D)
             The same with the missing pixels at their mean given the others.
-        variance : Tensor, shape (..., D)
+        unseen : Tensor, shape (..., D)
             Variance of the coefficients that comes from the missing pixels.
         """
-        flat, added = errors.flatten(0, -2).clone(), torch.zeros_like(errors).flatten(0, -2)
-        for place, gap in self._gaps(errors, precision):
-            matrix, slope = gap.system()
-            factor = torch.linalg.cholesky(matrix)
-            shift = torch.cholesky_solve(slope[..., None], factor)[..., 0]
-            flat[place] -= torch.einsum("rm,rmd->rd", shift, gap.rows)
-            spread = torch.linalg.solve_triangular(factor, gap.rows, upper=False)
-            added[place] = spread.square().sum(1)
-        return flat.view_as(errors), added.view_as(errors)
+        flat, unseen = errors.flatten(0, -2).clone(), torch.zeros_like(errors).flatten(0, -2)
+        for place, gap in self._gaps(errors, variance):
+            flat[place], unseen[place] = gap.complete()
+        return flat.view_as(errors), unseen.view_as(errors)
 
     def log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
         """Evaluate the log-density of what was observed: (...)."""
-        everything = CompletePatches(self.values).log_likelihood(emission, noise_variance)
-        precision = 1 / total_variance(emission, noise_variance)
-        return everything + self.gap_log_density(self.values - emission.mean, precision)
+        density = CompletePatches(self.values).log_likelihood(emission, noise_variance)
+        flat = density.flatten()
+        variance = total_variance(emission, noise_variance)
+        for place, gap in self._gaps(self.values - emission.mean, variance):
+            flat = flat.index_put((place,), gap.log_density(flat[place]))
+        return flat.view(density.shape)
 
     def surrogate_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
         """Evaluate what has the gradient of `log_likelihood` at little cost: (...).
@@ -153,7 +123,7 @@ class GappedPatches:
         """
         variance = total_variance(emission, noise_variance)
         with torch.no_grad():
-            errors, unseen = self.complete(self.values - emission.mean, 1 / variance)
+            errors, unseen = self.complete(self.values - emission.mean, variance)
             completed = CompletePatches(emission.mean + errors)
         everything = completed.log_likelihood(emission, noise_variance)
         return everything - 0.5 * (unseen / variance).sum(-1)
@@ -196,7 +166,7 @@ class GappedPatches:
             return emission.mean, torch.zeros_like(emission.mean)
         total = total_variance(emission, noise_variance)
         gain = emission.variance / total
-        errors, unseen = self.complete(self.values - emission.mean, 1 / total)
+        errors, unseen = self.complete(self.values - emission.mean, total)
         variance = gain * noise_variance + gain.square() * unseen
         return emission.mean + gain * errors, variance
 
@@ -226,56 +196,32 @@ class GappedPatches:
         """Count the pixels that are there, of all patches together."""
         return self.values.numel() - self.gaps.sum()
 
-    def _gaps(self, errors: Tensor, precision: Tensor) -> "Iterator[tuple[Tensor, _Gap]]":
+    def _gaps(
+        self, errors: Tensor, variance: Tensor
+    ) -> "Iterator[tuple[Tensor, FewMissing | FewSeen]]":
         """Gather what the equations need, for some flattened rows of errors (..., D) at a time."""
-        empty = len(self.basis) - 1
+        pixels = self.basis.shape[1]
         # Rows with as many gaps as each other go together: the widest sets the size of them all.
         counts, rows = self.gaps.expand(errors.shape[:-1]).flatten().sort(stable=True)
-        rows = rows[counts > 0]
         missing = self.missing.expand(*errors.shape[:-1], -1).flatten(0, -2)
-        precision = precision.expand_as(errors).flatten(0, -2)
+        variance = variance.expand_as(errors).flatten(0, -2)
         errors = errors.flatten(0, -2)
-        size = max(1, MATRIX_VALUES // max(1, missing.shape[-1] * empty))
-        for some in rows.split(size) if len(rows) else ():
-            named = missing[some].long()
-            named = named[:, : int((named < empty).sum(1).max())]
-            yield some, _Gap(self.basis[named], named == empty, errors[some], precision[some])
+        size = max(1, MATRIX_VALUES // (max(1, min(missing.shape[-1], pixels // 2)) * pixels))
+        few = rows[(counts > 0) & (2 * counts <= pixels)]
+        for some in few.split(size) if len(few) else ():
+            yield some, FewMissing(*self._rows(missing[some]), errors[some], variance[some])
+        many = rows[2 * counts > pixels]
+        for some in many.split(size) if len(many) else ():
+            gapped = GappedPatches(errors[some], missing[some], self.basis)
+            numbers = torch.arange(pixels, device=some.device).expand(len(some), -1)
+            seen = numbers.masked_fill(gapped.seen == 0, pixels).sort(1).values
+            yield some, FewSeen(*self._rows(seen), errors[some], variance[some])
 
-
-@dataclass(frozen=True)
-class _Gap:
-    """The missing pixels of some patches, R of them: see the head of the module.
-
-    Attributes
-    ----------
-    rows : Tensor, shape (R, M, D)
-        U_m; zero at empty places.
-    empty : Tensor of bool, shape (R, M)
-        Empty places.
-    errors, precision : Tensor, shape (R, D)
-        e and p.
-    """
-
-    rows: Tensor
-    empty: Tensor
-    errors: Tensor
-    precision: Tensor
-
-    def system(self) -> tuple[Tensor, Tensor]:
-        """Return G (R, M, M), which is the identity at empty places, and g (R, M)."""
-        weighted = self.rows * self.precision[:, None]
-        matrix = weighted @ self.rows.transpose(1, 2) + torch.diag_embed(self.empty.to(self.rows))
-        return matrix, (weighted @ self.errors[..., None])[..., 0]
-
-    def log_density(self) -> Tensor:
-        """Evaluate log p(x_o) - log p(x): (R,)."""
-        matrix, slope = self.system()
-        factor = torch.linalg.cholesky(matrix)
-        solved = torch.linalg.solve_triangular(factor, slope[..., None], upper=False)
-        log_determinant = 2 * torch.diagonal(factor, dim1=1, dim2=2).log().sum(1)
-        constant = (~self.empty).sum(1) * math.log(2 * math.pi)
-        density: Tensor = 0.5 * (solved.square().sum((1, 2)) - log_determinant + constant)
-        return density
+    def _rows(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Look up the rows of the basis at pixels (R, M), and tell which places are empty."""
+        empty = pixels == self.basis.shape[1]
+        most = max(1, int((~empty).sum(1).max()))
+        return self.basis[pixels[:, :most].long()], empty[:, :most]
 
 
 def concatenate_patches(parts: Sequence[CompletePatches | GappedPatches]) -> Observations:
