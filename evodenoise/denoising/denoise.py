@@ -26,7 +26,7 @@ from evodenoise.denoising.denoiser import Fitted, OnShare
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ImageError, ModelError, TrainingError
 from evodenoise.noise.estimation import NoiseEstimate
-from evodenoise.system.device import resolve_device
+from evodenoise.system.device import resolve_device, synchronise
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
@@ -210,9 +210,9 @@ def denoise_stack(
         return _unchanged(noisy.copy(), prepared.noise, device)
     denoiser, scaling = prepared.denoiser, prepared.scaling
     history, fitted = _train(prepared, model, on_epoch)
-    trained = time.perf_counter()
+    trained = _now(device)
     first = list(denoiser.rebuild(fitted, on_reconstruction))
-    rebuilt = time.perf_counter()
+    rebuilt = _now(device)
     refined = [
         denoiser.refine(source, page.image)
         for source, page in zip(denoiser.sources, first, strict=True)
@@ -221,15 +221,11 @@ def denoise_stack(
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
     variance = torch.stack([page.variance for page in first]).cpu().numpy()
-    result = channels.restore(scaling.undo(estimate), pages)
-    std = channels.restore(scaling.undo_std(variance), np.zeros(pages.shape))
-    if not prepared.noise_std:
-        seen = ~channels.missing
-        result[seen], std[seen] = pages[seen], 0.0
+    image, std = _in_pixels(prepared, channels, pages, estimate, variance)
     grid, last = denoiser.sources[0].grid, history[-1] if history else None
     return DenoiseResult(
-        image=_like(result, noisy),
-        std=std.reshape(noisy.shape).clip(max=np.finfo(np.float32).max).astype(np.float32),
+        image=_like(image, noisy),
+        std=std.reshape(noisy.shape),
         noise_std=prepared.noise_std,
         noise_estimate=prepared.noise,
         free_energy=scaling.log_density(
@@ -242,8 +238,26 @@ def denoise_stack(
         model=Checkpoint.of(fitted.model, fitted.codebook, grid, scaling),
         training_seconds=trained - started,
         reconstruction_seconds=rebuilt - trained,
-        refinement_seconds=time.perf_counter() - rebuilt,
+        refinement_seconds=_now(device) - rebuilt,
     )
+
+
+def _in_pixels(
+    prepared: Prepared, channels: DistinctChannels, pages: Array, estimate: Array, variance: Array
+) -> tuple[Array, Array]:
+    """Turn scaled estimates and their variances into pixels and deviations (T, Y, X, C)."""
+    image = channels.restore(prepared.scaling.undo(estimate), pages)
+    std = channels.restore(prepared.scaling.undo_std(variance), np.zeros(pages.shape))
+    if not prepared.noise_std:
+        seen = ~channels.missing
+        image[seen], std[seen] = pages[seen], 0.0
+    return image, std.clip(max=np.finfo(np.float32).max).astype(np.float32)
+
+
+def _now(device: torch.device) -> float:
+    """Read the clock once all that a device was given is done."""
+    synchronise(device)
+    return time.perf_counter()
 
 
 def _check_model(model: Checkpoint | None) -> None:
