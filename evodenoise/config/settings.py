@@ -17,6 +17,9 @@ MINIMUM_PATCH_SIZE = 4
 MAXIMUM_LATENTS = 32_766
 """States are stored as 16-bit indices, one of which marks an empty place."""
 
+MAXIMUM_WIDTH = 2**20
+"""Of a hidden layer; beyond it no machine has the memory."""
+
 
 class Mutation(StrEnum):
     """How an offspring differs from its parent."""
@@ -271,7 +274,7 @@ class DenoiseConfig:
                 f"hidden is {self.hidden!r}; it must be a tuple of one or more widths"
             )
         for width in self.hidden:
-            _whole("width of a hidden layer", width, 1, 2**20)
+            _whole("width of a hidden layer", width, 1, MAXIMUM_WIDTH)
         if not isinstance(self.group_sizes, tuple) or not self.group_sizes:
             raise ConfigError(
                 f"group_sizes is {self.group_sizes!r}; it must be a tuple of one or more"

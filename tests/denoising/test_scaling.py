@@ -21,9 +21,10 @@ def test_there_and_back(factor: float, offset: float) -> None:
 
 
 def test_densities_of_pixel_values() -> None:
+    """A density per unit of the scaled values becomes one per unit of the pixels."""
     image = wave()
-    found = Scaling.of(image[..., None]).log_density(-50.0, 64)
-    assert found == pytest.approx(-50 - 64 * np.log(image.std()))
+    scaling = Scaling.of(image[..., None])
+    assert scaling.log_density(-50, 64) == pytest.approx(-50 - 64 * np.log(image.std()))
 
 
 def noise_of(levels: tuple[float, ...], correlation: float) -> NoiseEstimate:
