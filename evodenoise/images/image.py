@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.images.axes import Array, Layout
+from evodenoise.system.numbers import round_to
 
 RESOLUTION, ICC_PROFILE, EXIF, XMP = "resolution", "ICC profile", "EXIF", "XMP"
 """Metadata that several formats know: dots an inch (x, y), and three kinds of bytes."""
@@ -169,11 +170,7 @@ def convert(values: Array, dtype: np.dtype[Any] | str) -> Array:
     target = np.dtype(dtype)
     if values.dtype == target:
         return values
-    if target.kind == "f":
-        return values.astype(target)
-    limits = np.iinfo(target)
-    exact = np.clip(values.astype(np.float64).round(), limits.min, limits.max)
-    return exact.astype(target)
+    return values.astype(target) if target.kind == "f" else round_to(values, target)
 
 
 def convert_opacity(alpha: Array, dtype: np.dtype[Any]) -> Array:

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image as PillowImage
 
 from evodenoise.errors import ConfigError, ImageError
-from evodenoise.images import ReadOptions
+from evodenoise.images import ReadOptions, convert
 from evodenoise.images.conversion import Conversion, FileSettings
 
 
@@ -38,6 +38,12 @@ def test_rounded_and_clipped(tmp_path: Path, dtype: str, expected: list[float]) 
     result = conversion.result(conversion.noisy).pixels
     assert result.dtype == dtype
     assert result.tolist() == [expected]
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_the_largest_integer_does_not_become_the_smallest(dtype: str) -> None:
+    white = np.iinfo(dtype).max
+    assert convert(np.array([2.0**64, float(white)]), dtype).tolist() == [white, white]
 
 
 def test_integers_are_denoised_as_floats_for_a_float_result(tmp_path: Path) -> None:
