@@ -107,6 +107,14 @@ class Image:
         return np.concatenate([colours, self.alpha[..., None]], axis=-1)
 
     @property
+    def raster(self) -> Array:
+        """Samples as most formats take them: row by row, one colour without an axis of its own."""
+        samples = self.samples
+        if self._has_channel_axis and samples.shape[-1] == 1:
+            samples = samples[..., 0]
+        return np.ascontiguousarray(samples)
+
+    @property
     def invisible(self) -> npt.NDArray[np.bool_] | None:
         """Which pixels show nothing of their colour, of the shape of `alpha`; None: no pixel.
 

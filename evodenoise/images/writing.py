@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from evodenoise.errors import OutputError, WriteError
+from evodenoise.errors import ImageError, OutputError, WriteError
 from evodenoise.images.format import Format, WriteOptions
 from evodenoise.images.formats import ALL, FORMATS
 from evodenoise.images.image import EXIF, Image
@@ -123,11 +123,23 @@ def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) ->
     blank = image.with_pixels(np.zeros_like(image.pixels))
     try:
         _write(known, io.BytesIO(), blank, options)
+    except ImageError as error:  # a library is not there
+        raise OutputError(f"{path}: {error}") from error
     except Exception as error:  # as many kinds as there are libraries
+        if _fails(known, blank.stripped(), options):
+            raise OutputError(f"{path}: cannot be written as {known.name}: {error}") from error
         raise OutputError(
             f"{path}: cannot be written, the metadata of the input seems damaged: {error}; "
             "add --strip to drop it"
         ) from error
+
+
+def _fails(known: Format, image: Image, options: WriteOptions) -> bool:
+    try:
+        _write(known, io.BytesIO(), image, options)
+    except Exception:
+        return True
+    return False
 
 
 def _losses(known: Format, image: Image) -> tuple[str, ...]:
