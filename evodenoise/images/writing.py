@@ -92,11 +92,15 @@ def _check_fits(path: Path, known: Format, image: Image) -> None:
 
 
 def _home_of(dtype: str, unfit: Format) -> str:
-    """Name a format that holds values of a type, as advice."""
+    """Name, as advice, a format that holds values of a type, and a type that the format holds."""
     home = next((known for known in ALL if known is not unfit and dtype in known.dtypes), None)
-    if home is None:
-        return "convert the image to float32 first"
-    return f"write a {home.endings[0]} file or choose another --dtype"
+    advice = [f"write a {home.endings[0]} file"] if home else []
+    if "float32" in unfit.dtypes:
+        advice.append("add --dtype float32")
+    else:
+        also = " (or uint16)" if "uint16" in unfit.dtypes else ""
+        advice.append(f"add --dtype uint8 --rescale{also}")
+    return " or ".join(advice)
 
 
 def _check_quality(path: Path, known: Format, options: WriteOptions) -> None:

@@ -319,13 +319,18 @@ def source(tmp_path: Path) -> Path:
         (
             "out.png",
             FLOAT,
-            "PNG cannot hold float32 values; write a .tif file or choose another --dtype",
+            "PNG cannot hold float32 values; "
+            "write a .tif file or add --dtype uint8 --rescale (or uint16)",
         ),
-        ("out.jpg", GRAY16, "JPEG cannot hold uint16 values; write a .png"),
+        (
+            "out.jpg",
+            GRAY16,
+            "JPEG cannot hold uint16 values; write a .png file or add --dtype uint8 --rescale",
+        ),
         ("out.bmp", GRAY16, "BMP cannot hold uint16 values; write a .png"),
         ("out.png", GRAY.astype(np.float16), "PNG cannot hold float16 values; write a .tif"),
         ("out.fits", GRAY.astype(np.float16), "FITS cannot hold float16 values; write a .tif"),
-        ("out.tif", GRAY.astype(np.int64), "convert the image to float32"),
+        ("out.tif", GRAY.astype(np.int64), "TIFF cannot hold int64 values; add --dtype float32"),
         ("out.png", np.stack([GRAY] * 5), "PNG holds one page, not 5; write a .tif"),
         ("out.png", np.dstack([GRAY, GRAY]), "2 channels"),
         ("missing/out.png", GRAY, "no such folder"),
