@@ -27,6 +27,7 @@ from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ImageError, ModelError, TrainingError
 from evodenoise.noise.estimation import NoiseEstimate
 from evodenoise.system.device import resolve_device, synchronise
+from evodenoise.system.numbers import round_to
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
@@ -354,6 +355,5 @@ def _like(estimate: Array, image: Array) -> Array:
     """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
     shaped = estimate.reshape(image.shape)
     if image.dtype.kind in "ui":
-        limits = np.iinfo(image.dtype)
-        shaped = shaped.round().clip(limits.min, limits.max)
+        return round_to(shaped, image.dtype)
     return shaped.astype(image.dtype)

@@ -68,6 +68,13 @@ def test_noise_is_removed(dtype: str, channels: int | None, unit: float) -> None
     assert result.noise_std == pytest.approx(NOISE_STD * abs(unit), rel=0.15, abs=0)
 
 
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_white_stays_white_in_64_bits(dtype: str) -> None:
+    """It used to be rounded up, beyond the range, and come back as black."""
+    white = np.iinfo(dtype).max
+    assert (denoise(np.full((12, 10), white, dtype), QUICK).image == white).all()
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (4, 30), (30, 5), (9, 8, 1), (8, 9, 2), (8, 8, 4)])
 def test_unusual_shapes(shape: tuple[int, ...]) -> None:
     noisy = np.random.default_rng(0).normal(100.0, 5.0, shape)
