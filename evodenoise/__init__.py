@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from evodenoise.config.presets import preset_config
     from evodenoise.config.settings import DenoiseConfig
     from evodenoise.denoising.checkpoint import read_model
-    from evodenoise.denoising.denoise import DenoiseResult, denoise, denoise_stack, train_model
+    from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
     from evodenoise.denoising.noise_level import estimate_noise
+    from evodenoise.denoising.result import DenoiseResult
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 
 _HOMES = {
     "DenoiseConfig": "config.settings",
-    "DenoiseResult": "denoising.denoise",
+    "DenoiseResult": "denoising.result",
     "denoise": "denoising.denoise",
     "denoise_stack": "denoising.denoise",
     "estimate_noise": "denoising.noise_level",

@@ -1,11 +1,9 @@
 """From a noisy array to a clean one."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +22,7 @@ from evodenoise.denoising.checks import (
 )
 from evodenoise.denoising.denoiser import Fitted, OnShare
 from evodenoise.denoising.preparing import Prepared, prepare
+from evodenoise.denoising.result import Array, DenoiseResult, unchanged
 from evodenoise.errors import ImageError, ModelError, TrainingError
 from evodenoise.noise.estimation import NoiseEstimate
 from evodenoise.system.device import resolve_device, synchronise
@@ -31,55 +30,7 @@ from evodenoise.system.numbers import round_to
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
-Array = npt.NDArray[Any]
 OnEpoch = Callable[[EpochReport], bool | None]
-
-
-@dataclass(frozen=True)
-class DenoiseResult:
-    """A denoised image and how it came about.
-
-    Attributes
-    ----------
-    image : ndarray
-        The estimate, of the input's shape and dtype.
-    std : ndarray of float32, of the same shape
-        Predicted standard deviation of the error of the first estimate, in pixel units; zeros
-        where no covariance was learned.
-    noise_std : float
-        Noise level used, in pixel units: given, or estimated from the image; 0: it has none, and
-        comes back as it is but for missing pixels.
-    noise_estimate : NoiseEstimate
-        What the image itself says about its noise.
-    free_energy : float
-        Mean over all patches, in nats per patch of pixel values; nan where nothing was trained.
-    history : tuple of EpochReport
-        One report an epoch.
-    stop_reason : StopReason
-        Why training ended.
-    patch_size : int or None
-        Side of the patches, in pixels; None where there were none, or pages differ in it.
-    device : str
-        Where it was computed.
-    model : Checkpoint or None
-        What was learned; None where nothing was, or each page has a model of its own.
-    training_seconds, reconstruction_seconds, refinement_seconds : float
-        Wall time of the three parts.
-    """
-
-    image: Array
-    std: Array
-    noise_std: float
-    noise_estimate: NoiseEstimate
-    free_energy: float
-    history: tuple[EpochReport, ...]
-    stop_reason: StopReason
-    patch_size: int | None
-    device: str
-    model: Checkpoint | None = None
-    training_seconds: float = 0.0
-    reconstruction_seconds: float = 0.0
-    refinement_seconds: float = 0.0
 
 
 def denoise(
@@ -204,16 +155,57 @@ def denoise_stack(
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
         image = _like(channels.restore(channels.values, pages), noisy)
-        return _unchanged(image, NoiseEstimate.none(pages.shape[-1]), device)
+        return unchanged(image, NoiseEstimate.none(pages.shape[-1]), str(device))
     deadline = None if config.time_limit is None else started + config.time_limit
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
     if not prepared.noise_std and not channels.missing.any():
-        return _unchanged(noisy.copy(), prepared.noise, device)
-    denoiser, scaling = prepared.denoiser, prepared.scaling
+        return unchanged(noisy.copy(), prepared.noise, str(device))
+    outcome = _run(prepared, model, on_epoch, on_reconstruction)
+    image, std = _in_pixels(prepared, channels, pages, outcome)
+    grid = prepared.denoiser.sources[0].grid
+    return DenoiseResult(
+        image=_like(image, noisy),
+        std=std.reshape(noisy.shape),
+        noise_std=prepared.noise_std,
+        noise_estimate=prepared.noise,
+        free_energy=prepared.scaling.log_density(outcome.free_energy, grid.pixels),
+        history=outcome.history,
+        stop_reason=_stop_reason(outcome.history),
+        patch_size=grid.patch_size,
+        device=str(device),
+        model=Checkpoint.of(outcome.fitted.model, outcome.fitted.codebook, grid, prepared.scaling),
+        training_seconds=outcome.trained - started,
+        reconstruction_seconds=outcome.rebuilt - outcome.trained,
+        refinement_seconds=outcome.refined - outcome.rebuilt,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a denoiser: scaled values (T, Y, X, C), nats a patch, and when it was."""
+
+    fitted: Fitted
+    history: tuple[EpochReport, ...]
+    estimate: Array
+    variance: Array
+    free_energy: float
+    trained: float
+    rebuilt: float
+    refined: float
+
+
+def _run(
+    prepared: Prepared,
+    model: Checkpoint | None,
+    on_epoch: OnEpoch | None,
+    on_reconstruction: OnShare | None,
+) -> _Outcome:
+    """Train, rebuild and refine."""
+    denoiser = prepared.denoiser
     history, fitted = _train(prepared, model, on_epoch)
-    trained = _now(device)
+    trained = _now(prepared)
     first = list(denoiser.rebuild(fitted, on_reconstruction))
-    rebuilt = _now(device)
+    rebuilt = _now(prepared)
     refined = [
         denoiser.refine(source, page.image)
         for source, page in zip(denoiser.sources, first, strict=True)
@@ -222,42 +214,27 @@ def denoise_stack(
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
     variance = torch.stack([page.variance for page in first]).cpu().numpy()
-    image, std = _in_pixels(prepared, channels, pages, estimate, variance)
-    grid, last = denoiser.sources[0].grid, history[-1] if history else None
-    return DenoiseResult(
-        image=_like(image, noisy),
-        std=std.reshape(noisy.shape),
-        noise_std=prepared.noise_std,
-        noise_estimate=prepared.noise,
-        free_energy=scaling.log_density(
-            sum(page.free_energy for page in first) / len(first), grid.pixels
-        ),
-        history=history,
-        stop_reason=_stop_reason(last),
-        patch_size=grid.patch_size,
-        device=str(device),
-        model=Checkpoint.of(fitted.model, fitted.codebook, grid, scaling),
-        training_seconds=trained - started,
-        reconstruction_seconds=rebuilt - trained,
-        refinement_seconds=_now(device) - rebuilt,
+    free_energy = sum(page.free_energy for page in first) / len(first)
+    return _Outcome(
+        fitted, history, estimate, variance, free_energy, trained, rebuilt, _now(prepared)
     )
 
 
 def _in_pixels(
-    prepared: Prepared, channels: DistinctChannels, pages: Array, estimate: Array, variance: Array
+    prepared: Prepared, channels: DistinctChannels, pages: Array, outcome: _Outcome
 ) -> tuple[Array, Array]:
     """Turn scaled estimates and their variances into pixels and deviations (T, Y, X, C)."""
-    image = channels.restore(prepared.scaling.undo(estimate), pages)
-    std = channels.restore(prepared.scaling.undo_std(variance), np.zeros(pages.shape))
+    image = channels.restore(prepared.scaling.undo(outcome.estimate), pages)
+    std = channels.restore(prepared.scaling.undo_std(outcome.variance), np.zeros(pages.shape))
     if not prepared.noise_std:
         seen = ~channels.missing
         image[seen], std[seen] = pages[seen], 0.0
     return image, std.clip(max=np.finfo(np.float32).max).astype(np.float32)
 
 
-def _now(device: torch.device) -> float:
-    """Read the clock once all that a device was given is done."""
-    synchronise(device)
+def _now(prepared: Prepared) -> float:
+    """Read the clock once all that the device was given is done."""
+    synchronise(prepared.denoiser.generator.device)
     return time.perf_counter()
 
 
@@ -271,11 +248,11 @@ def _with_channels(stack: Array) -> Array:
     return stack if stack.ndim == 4 else stack[..., None]
 
 
-def _stop_reason(last: EpochReport | None) -> StopReason:
+def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:
     """Say why training ended: after none, all of the epochs wanted have been done."""
-    if last is None:
+    if not history:
         return StopReason.EPOCHS
-    return last.stop_reason or StopReason.STOPPED
+    return history[-1].stop_reason or StopReason.STOPPED
 
 
 def train_model(
@@ -334,21 +311,6 @@ def _train(
 
     fitted = prepared.denoiser.train(checkpoint, note)
     return tuple(history), fitted
-
-
-def _unchanged(image: Array, noise: NoiseEstimate, device: torch.device) -> DenoiseResult:
-    """Return an image without noise: there is nothing to remove and nothing to learn."""
-    return DenoiseResult(
-        image=image,
-        std=np.zeros(image.shape, np.float32),
-        noise_std=0.0,
-        noise_estimate=noise,
-        free_energy=math.nan,
-        history=(),
-        stop_reason=StopReason.CONVERGED,
-        patch_size=None,
-        device=str(device),
-    )
 
 
 def _like(estimate: Array, image: Array) -> Array:

@@ -12,8 +12,9 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
-from evodenoise.denoising.denoise import Array, DenoiseResult, OnEpoch
+from evodenoise.denoising.denoise import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.result import Array, DenoiseResult
 
 
 def denoise_pages(

@@ -14,7 +14,7 @@ from evodenoise.images.conversion import Conversion, FileSettings
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import DenoiseResult
+    from evodenoise.denoising.result import DenoiseResult
 
 OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
 """Settings that a trained model brings along."""

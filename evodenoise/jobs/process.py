@@ -29,8 +29,9 @@ from evodenoise.jobs.sidecars import (
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import DenoiseResult, OnEpoch
+    from evodenoise.denoising.denoise import OnEpoch
     from evodenoise.denoising.denoiser import OnShare
+    from evodenoise.denoising.result import DenoiseResult
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
