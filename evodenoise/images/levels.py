@@ -18,9 +18,9 @@ NOISE_BEYOND = 0.1
 FEWEST_LEVELS = 8
 """On fewer levels nothing is left of a picture that had twice as many values."""
 
-COARSE_STD, COARSE_RANGE = 2.0, 32.0
-"""In levels: values that vary less, as counts of few photons, lose by rounding. The range leaves
-out pictures of a few bright spots."""
+COARSE_STD, COARSE_RANGE = 2.5, 32.0
+"""In levels: values that vary less lose by rounding; of photon counts those of a mean of 4 lose
+1.3 dB, of 8 only 0.3. The range leaves out pictures of a few bright spots."""
 
 DType = np.dtype[Any]
 
