@@ -1,44 +1,31 @@
 """`evodenoise info FILE`: what is read of a file, without denoising it."""
 
-import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
-from evodenoise import __version__
-from evodenoise.cli import options
+from evodenoise.cli.option import Command, Given
+from evodenoise.cli.options import make, pick
+from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_record
-from evodenoise.errors import ImageError
-from evodenoise.images import MOST_PIXELS, Image, ReadOptions, read_image
+from evodenoise.errors import ExitCode, ImageError
+from evodenoise.images import Image, ReadOptions, read_image
 
 MOST_NOISE_PAGES = 8
 """Evenly spaced; the noise of a stack is hardly estimated better from more."""
 
-File = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="Image or stack of pages.", show_default=False),
-]
 
-
-def info(
-    file: File,
-    axes: options.Axes = None,
-    max_pixels: options.MostPixels = MOST_PIXELS,
-    as_json: options.Json = False,
-    version: options.Version = False,  # noqa: ARG001 - handled by its callback
-    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
-) -> None:
+def info(given: Given) -> ExitCode:
     """Show what is read of a file, and what of it a result will keep."""
-    image = read_image(file, ReadOptions(axes=axes, most_pixels=max_pixels))
-    found = _describe(file, image)
-    if as_json:
-        document = {"version": __version__, "files": [found], "summary": {}}
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    file: Path = given["file"]
+    found = _describe(file, read_image(file, make(ReadOptions, given)))
+    if given.get("json"):
+        print_document([found], {})
     else:
         print_record(_rows(found))
+    return ExitCode.DONE
 
 
 def _describe(file: Path, image: Image) -> dict[str, Any]:
@@ -115,3 +102,6 @@ def _noise_words(found: dict[str, Any]) -> str:
     levels = ", ".join(f"{level:.4g}" for level in found["noise"])
     doubt = "" if found["noise_is_white"] else "; may be correlated or not Gaussian"
     return f"standard deviation {levels}{doubt}"
+
+
+COMMAND = Command(info, pick("file", "axes", "max_pixels", "json", "traceback", "version", "help"))

@@ -28,6 +28,8 @@ class FileSettings:
         How results are written.
     dtype : str
         Of the values of a result, one of `DTYPES`.
+    rescale : bool
+        Whether values are brought to the span of `dtype`, not rounded and clipped as they are.
     strip : bool
         Whether metadata is dropped.
     mask : Path or None
@@ -42,6 +44,7 @@ class FileSettings:
     reading: ReadOptions = field(default_factory=ReadOptions)
     writing: WriteOptions = field(default_factory=WriteOptions)
     dtype: str = SAME
+    rescale: bool = False
     strip: bool = False
     mask: Path | None = None
 

@@ -21,7 +21,8 @@ from PIL import Image as PillowImage
 from rich.text import Text
 
 import evodenoise
-from evodenoise.cli import COMMANDS, denoise, main, options
+from evodenoise.cli import main
+from evodenoise.cli.commands import COMMANDS, DENOISE
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.errors import TrainingError
 
@@ -184,7 +185,8 @@ def test_quiet_is_silent_but_for_the_result(
 def test_verbose_tells_of_every_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str], options: str, lines: int
 ) -> None:
-    assert run(f"noisy.png -o {folder}/out.png {QUICK} --epochs 3 {options}") == 0
+    quick = QUICK.replace("--epochs 1", "--epochs 3")
+    assert run(f"noisy.png -o {folder}/out.png {quick} {options}") == 0
     assert (
         len(re.findall(r"^epoch +\d  free energy ", capsys.readouterr().err, re.MULTILINE)) == lines
     )
@@ -270,8 +272,6 @@ REFERENCES = [
     ("noisy.png --reference text.png", "text.png: is not a PNG"),
     ("noisy.png --reference smaller.png", "smaller.png: shape (11, 10)"),
     ("noisy.png --reference colour.png", "colour.png: shape (12, 10, 3)"),
-    ("noisy.png --reference deeper.png", "deeper.png: uint16 values"),
-    ("noisy.png --reference float.npy", "float.npy: float32 values"),
     ("float.npy --reference flat.npy", "flat.npy: data range 0"),
     ("float.npy --reference holes.npy", "holes.npy: "),
     ("float.npy --reference holes.npy --data-range 255", "holes.npy: "),
@@ -453,11 +453,11 @@ def test_help_comes_without_torch(arguments: str, shown: str) -> None:
     assert shown in done.stdout
 
 
-ALL_COMMANDS = {"": denoise, **COMMANDS}
+ALL_COMMANDS = {"": DENOISE, **COMMANDS}
 PARAMETERS = [
     pytest.param(name, parameter, id=f"{name or 'denoise'}-{parameter.name}")
     for name, command in ALL_COMMANDS.items()
-    for parameter in typer.main.get_command(options.make_app(command)).params
+    for parameter in typer.main.get_command(command.app()).params
 ]
 
 
@@ -503,7 +503,7 @@ def test_the_help_names_the_other_commands(help_texts: dict[str, str]) -> None:
 
 def test_the_readme_shows_the_help(help_texts: dict[str, str]) -> None:
     """How to bring it up to date stands in CONTRIBUTING.md."""
-    readme = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     shown = readme.partition("<!-- help:begin -->")[2].partition("<!-- help:end -->")[0]
 
     def words(text: str) -> list[str]:

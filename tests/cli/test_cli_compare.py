@@ -72,7 +72,6 @@ def test_a_table_with_its_data_range(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "reason"),
     [
         ("gt.png", "Missing argument"),
-        ("gt.png gt.npy", "float32"),
         ("gt.png gt.tif", "shape"),
         ("gt.png nope.png", "nope.png: cannot be read"),
         ("gt.png weak.png --data-range 0", "data range 0"),

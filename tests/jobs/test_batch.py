@@ -58,7 +58,7 @@ def test_a_batch_from_end_to_end(shots: Path, capsys: pytest.CaptureFixture[str]
     assert "is not a PNG" in rows["noisy/bad.png"]["error"]
     summary = document["summary"]
     assert (summary["done"], summary["failed"], summary["passed_over"]) == (2, 1, 1)
-    assert re.search(r"2 done, 1 failed, 1 files passed over", err)
+    assert re.search(r"2 done, 1 failed, 1 file passed over", err)
 
     noisy, denoised = load("noisy/deep/b.png"), load("out/deep/b.png")
     row = rows["noisy/deep/b.png"]
@@ -145,7 +145,7 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
         "noisy/bad.png -> out/bad.png",
         "noisy/deep/b.png -> out/deep/b.png  (is there: skipped)",
     ]
-    assert "1 files passed over" in err
+    assert "1 file passed over" in err
     assert snapshot(Path()) == before
     assert run("noisy -r -o out --skip-existing --dry-run --json") == 0
     statuses = [row["status"] for row in json.loads(capsys.readouterr().out)["files"]]
