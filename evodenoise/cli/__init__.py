@@ -6,6 +6,8 @@ commands need is still being loaded.
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
 from evodenoise.errors import EvodenoiseError, ExitCode, UsageError
@@ -47,7 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Run the command line as the process's own and exit."""
-    sys.exit(main())
+    code = main()
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without the end of the interpreter, which waits for whatever threads are at."""
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # nobody reads it, or it is closed
+            stream.flush()
+    os._exit(code)
 
 
 def _forget_stdout() -> None:

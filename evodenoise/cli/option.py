@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from evodenoise.cli.narrow_help import is_narrow, print_narrow_help
-from evodenoise.errors import ConfigError, ExitCode
+from evodenoise.errors import ExitCode, UsageError
 
 Given = Mapping[str, Any]
 """What was typed, by the names of the options; what was not typed is not there."""
@@ -135,7 +135,7 @@ class _TyperCommand(TyperCommand):
             times = Counter(each for each in typed if not getattr(each, "is_flag", False))
             for each, count in times.items():
                 if count > 1:
-                    raise ConfigError(f"{each.opts[-1]} is given {count} times; give it once")
+                    raise UsageError(f"{each.opts[-1]} is given {count} times; give it once")
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]

@@ -7,7 +7,6 @@ from pathlib import Path
 from evodenoise.cli.output import Voice
 from evodenoise.cli.streams import goes_to_stdout
 from evodenoise.errors import ConfigError, OutputError
-from evodenoise.images.conversion import SAME
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import Plan
@@ -62,8 +61,6 @@ def check_request(request: Request, settings: RunSettings, naming: Naming, voice
     check_renewal(overwrite=settings.overwrite, resume=settings.resume)
     if settings.data_range is not None and request.reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
-    if settings.files.rescale and settings.files.dtype == SAME:
-        raise ConfigError("--rescale brings values to the span of another type; it needs --dtype")
     if goes_to_stdout(request.files, naming.output):
         if voice.as_json:
             raise ConfigError("--json and the image both want stdout; name a file with -o")
@@ -94,12 +91,12 @@ def check_names(plan: Plan) -> None:
         If that was asked for.
     """
     taken: set[Path] = set()
-    for path in (path.absolute() for job in plan.jobs for path in job.outputs()):
-        if path in taken:
+    for path in (path for job in plan.jobs for path in job.outputs()):
+        if path.absolute() in taken:
             raise OutputError(
-                f"{path}: is named twice; name result, figure, residual and model apart"
+                f"{path}: would be written twice; name result, figure, residual and model apart"
             )
-        taken.add(path)
+        taken.add(path.absolute())
 
 
 def list_idle_options(request: Request, plan: Plan) -> Iterator[str]:
