@@ -1,5 +1,6 @@
 """The command: results on stdout, the rest on stderr, refusals in one line before any work."""
 
+import itertools
 import os
 import re
 import shlex
@@ -23,6 +24,7 @@ from rich.text import Text
 import evodenoise
 from evodenoise.cli import main
 from evodenoise.cli.commands import COMMANDS, DENOISE
+from evodenoise.cli.options import OF_DENOISING
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.errors import TrainingError
 
@@ -169,6 +171,16 @@ def test_data_range(
     assert run(f"noisy.png -o {folder}/out.png --reference existing.png {option} {QUICK}") == 0
     out = capsys.readouterr().out
     assert f"data range {expected}\n" in out
+    assert QUALITY.findall(out)[0] == ("noisy", "inf", "1.0000")
+
+
+def test_a_float_reference_of_an_integer_image(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the mean of many frames is; the peak is that of the image's type."""
+    assert run(f"noisy.png -o {folder}/out.png --reference float.npy {QUICK}") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("data range 255\n")
     assert QUALITY.findall(out)[0] == ("noisy", "inf", "1.0000")
 
 
@@ -489,6 +501,26 @@ def test_every_option_has_a_help_text_and_stands_in_the_help(
     is_option = parameter.param_type_name == "option"
     for each in parameter.opts if is_option else [parameter.metavar]:
         assert f" {each} " in help_texts[name]
+
+
+@pytest.mark.parametrize("columns", [30, 40, 59])
+def test_the_help_can_be_read_on_a_narrow_screen(columns: int) -> None:
+    """Each option on a line of its own, and its text below, as wide as the screen."""
+    done = subprocess.run(
+        [sys.executable, "-m", "evodenoise", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": str(columns)},
+    )
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= columns
+    for option in OF_DENOISING.values():
+        head = f"  {', '.join(option.names.split())} {option.metavar}".rstrip()
+        place = lines.index(head if option.names else f"  {option.metavar}")
+        below = itertools.takewhile(lambda line: line.startswith(6 * " "), lines[place + 1 :])
+        assert " ".join(" ".join(below).split()).startswith(option.help)
 
 
 @pytest.mark.parametrize("name", ALL_COMMANDS)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,29 @@ def test_presets_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         names = [config.evolution.mutation.value, config.refinement.value]
         assert row.replace(" (default)", "").split()[1:7] == [*map(str, numbers), *names]
         assert ("(default)" in row) == (name == "balanced")
+
+
+def test_presets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every setting of every preset, by name."""
+    assert run("presets --json") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    document = json.loads(out)
+    assert (document["version"], document["default"]) == (evodenoise.__version__, "balanced")
+    assert list(document["presets"]) == list(PRESETS)
+    for name, preset in PRESETS.items():
+        found = document["presets"][name]
+        assert found["description"] == preset.description
+        config = dict(found["config"])
+        assert config.pop("evolution") == asdict(preset.config.evolution)
+        assert config.pop("learning_rate") == asdict(preset.config.learning_rate)
+        assert {**vars(preset.config), **{k: _tuple(v) for k, v in config.items()}} == vars(
+            preset.config
+        )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("command", ["presets fast", "presets --epochs 3"])
