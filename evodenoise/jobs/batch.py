@@ -12,6 +12,7 @@ import numpy as np
 from evodenoise.errors import EvodenoiseError
 from evodenoise.evaluation.figures import Thumbnail, make_thumbnail
 from evodenoise.images import read_image
+from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.job import Job, JobResult, RunSettings, configure
 from evodenoise.jobs.pool import Pool, Resources, Watch, available_cores
 from evodenoise.jobs.records import COLUMNS, Record, Status, bare_record, result_record, summarise
@@ -236,14 +237,14 @@ def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
 
 
 def _thumbnails(ledger: Ledger) -> Iterator[Thumbnail]:
-    reading = ledger.settings.files.reading
     for job, row in ledger.rows.items():
         if row["status"] in (Status.DONE, Status.SKIPPED):
             with suppress(EvodenoiseError):  # an earlier run's file that has gone since
-                noisy, denoised = read_image(job.source, reading), read_image(job.target)
+                conversion = Conversion.read(job.source, ledger.settings.files)
+                noisy, denoised = conversion.image, read_image(job.target)
                 yield make_thumbnail(
                     middle_page(noisy, noisy.pixels),
-                    middle_page(denoised, denoised.pixels),
+                    middle_page(denoised, conversion.in_units_of_input(denoised.pixels)),
                     (str(job.inside), _figures(row)),
                 )
 

@@ -14,7 +14,7 @@ from evodenoise.images.conversion import Conversion, FileSettings
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import DenoiseResult
+    from evodenoise.denoising.result import DenoiseResult
 
 OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
 """Settings that a trained model brings along."""
@@ -200,7 +200,7 @@ class JobResult:
         """List what the user should know, noise that does not look white and Gaussian included."""
         noise, warnings = self.denoised.noise_estimate, list(self.prepared.warnings)
         if self.prepared.job.model is not None and self.denoised.model is None:
-            warnings.append("a constant image teaches nothing; no model was written")
+            warnings.append("an image without noise teaches nothing; no model was written")
         if not noise.consistent:
             warnings.append(
                 f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "

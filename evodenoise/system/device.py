@@ -70,6 +70,14 @@ def list_devices(name: str) -> tuple[str, ...]:
     return (first,)
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given, so that a clock tells what that took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def describe_device(device: torch.device) -> str:
     """Name a device as its user knows it."""
     if device.type == "cuda":

@@ -36,6 +36,7 @@ def shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("command", "reason"),
     [
         ("a.png --overwrite --skip-existing", "exclude each other; choose one"),
+        ("a.png --rescale", "--rescale does nothing for --dtype same; it needs --dtype uint8"),
         ("a.png -o - --suffix _x", "--suffix is for the name of a file, not for stdout"),
         ("a.png -o - --skip-existing", "--skip-existing looks for files, not at stdout"),
         ("a.png -o b.tif --residual b.tif", "b.tif: would be written twice"),

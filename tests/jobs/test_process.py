@@ -1,0 +1,79 @@
+"""One job from file to file: values in other units than those of the result."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import add_noise, as_dtype, psnr, wave
+from PIL import Image as PillowImage
+
+from evodenoise.cli import main
+from evodenoise.images.conversion import FileSettings
+from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.process import prepare, run
+
+CLEAN = wave(24, 28)
+QUICK = {"epochs": 2, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
+
+
+def do(folder: Path, noisy: np.ndarray, clean: np.ndarray, files: FileSettings) -> JobResult:
+    """Denoise an array into a PNG, with everything beside it."""
+    np.save(folder / "noisy.npy", noisy)
+    np.save(folder / "clean.npy", clean)
+    job = Job(
+        source=folder / "noisy.npy",
+        target=folder / "out.png",
+        inside=Path("noisy.npy"),
+        reference=folder / "clean.npy",
+        residual=folder / "residual.npy",
+        figure=folder / "figure.png",
+    )
+    settings = RunSettings(overrides=QUICK, files=files)
+    return run(prepare(job, settings), settings)
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("uint16", 257.0), ("float32", 1 / 255)])
+def test_a_rescaled_result_is_measured_in_the_units_of_the_input(
+    tmp_path: Path, dtype: str, unit: float
+) -> None:
+    clean = as_dtype(CLEAN * unit, dtype)
+    noisy = as_dtype(add_noise(CLEAN, 10) * unit, dtype)
+    result = do(tmp_path, noisy, clean, FileSettings(dtype="uint8", rescale=True))
+    with PillowImage.open(tmp_path / "out.png") as picture:
+        written = np.asarray(picture)
+    assert written.dtype == np.uint8
+    back = written.astype(np.float64) * unit
+    assert psnr(CLEAN, written) > 22
+    assert result.denoised.noise_std == pytest.approx(10 * unit, rel=0.5)
+    assert result.quality is not None
+    # PSNR is that of the result over that of the input, each by its own peak.
+    span = 65535 if dtype == "uint16" else float(np.ptp(clean))
+    assert result.quality.psnr == pytest.approx(psnr(clean, back, peak=span))
+    np.testing.assert_allclose(np.load(tmp_path / "residual.npy"), noisy - back, atol=unit / 100)
+
+
+def test_a_conversion_that_leaves_nothing_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It used to end with a black picture and exit code 0."""
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", (add_noise(CLEAN) / 255).astype(np.float32))
+    assert main(shlex.split("in.npy -o out.png --dtype uint8")) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "add --rescale, or keep them with --dtype float32" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]
+
+
+def test_what_rounding_costs_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", np.random.default_rng(0).poisson(CLEAN / 100).astype(np.uint8))
+    quick = "--epochs 1 --latents 8 --hidden 8 --states 2 --device cpu --refine none"
+    assert main(shlex.split(f"in.npy -o out.tif {quick}")) == 0
+    err = capsys.readouterr().err
+    assert err.count("warning: in.npy: the values vary by less than 2.5 levels") == 1
+    assert main(shlex.split(f"in.npy -o fine.tif --dtype float32 {quick}")) == 0
+    assert "levels" not in capsys.readouterr().err
