@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +16,7 @@ from rich.progress import (
 )
 
 from evodenoise.cli.output import Voice, end_line
+from evodenoise.errors import plural
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
 from evodenoise.jobs.worker import Progress as ImageProgress
@@ -33,10 +35,12 @@ class BatchProgress:
         How many images there are.
     voice : Voice
         How much to say.
+    report : Path or None
+        Where all warnings can be read.
     """
 
-    def __init__(self, bars: Progress, total: int, voice: Voice) -> None:
-        self.bars, self.total, self.voice = bars, total, voice
+    def __init__(self, bars: Progress, total: int, voice: Voice, report: Path | None) -> None:
+        self.bars, self.total, self.voice, self.report = bars, total, voice, report
         self.ended = self.failed = 0
         self.warned: list[tuple[str, str]] = []
         self.current: dict[Job, TaskID] = {}
@@ -57,21 +61,27 @@ class BatchProgress:
             self.bars.remove_task(self.current.pop(job))
         self.ended += 1
         self.failed += row["status"] == Status.FAILED
-        self.warned += [(str(job.source), warning) for warning in warnings]
         self.bars.update(self.whole, completed=self.ended, description=self._counts())
-        if self._is_told(row):
-            line = f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(row)}"
-            self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
+        if not self._is_told(row):
+            self.warned += [(str(job.source), warning) for warning in warnings]
+            return
+        self._print(f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(row)}")
+        for warning in warnings:
+            self._print(f"warning: {job.source}: {warning}")
 
     def warnings(self) -> Iterator[str]:
-        """Sum up what images were warned about: each kind of warning once, with an example."""
+        """Sum up the warnings of images that had no line: each kind once, with an example."""
         kinds: dict[str, list[tuple[str, str]]] = {}
         for name, warning in self.warned:
             kinds.setdefault(warning.split("(")[0].split(":")[0], []).append((name, warning))
+        where = "--report keeps them" if self.report is None else f"all are in {self.report}"
         for found in kinds.values():
             name, warning = found[0]
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            yield f"warning: {name}{more}: {warning}"
+            more = f" and {plural(len(found) - 1, 'image')} more" if len(found) > 1 else ""
+            yield f"warning: {name}{more}: {warning}{f' ({where})' if more else ''}"
+
+    def _print(self, line: str) -> None:
+        self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
 
     def _is_told(self, row: Record) -> bool:
         """Tell of failures always, of others where no bar moves, of skipped ones on request."""
@@ -82,11 +92,11 @@ class BatchProgress:
 
     def _counts(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.ended}/{self.total} images{failed}"
+        return f"{self.ended}/{plural(self.total, 'image')}{failed}"
 
 
 @contextmanager
-def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
+def show_batch(total: int, voice: Voice, report: Path | None) -> Iterator[BatchProgress]:
     """Show the course of a batch on stderr.
 
     Parameters
@@ -95,6 +105,8 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
         How many images there are.
     voice : Voice
         How much to say.
+    report : Path or None
+        Where all warnings can be read.
 
     Yields
     ------
@@ -112,7 +124,7 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
         disable=voice.quiet or not console.is_terminal,
     )
     with bars:
-        yield BatchProgress(bars, total, voice)
+        yield BatchProgress(bars, total, voice, report)
 
 
 def _short(name: str) -> str:

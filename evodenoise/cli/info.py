@@ -1,43 +1,31 @@
 """`evodenoise info FILE`: what is read of a file, without denoising it."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
-from evodenoise import __version__
-from evodenoise.cli import options
+from evodenoise.cli.option import Command, Given
+from evodenoise.cli.options import make, pick
+from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_record
-from evodenoise.images import MOST_PIXELS, ReadOptions
+from evodenoise.errors import ExitCode
+from evodenoise.images import ReadOptions
 from evodenoise.images.conversion import Conversion, FileSettings
 
 if TYPE_CHECKING:
     from evodenoise.noise.estimation import NoiseEstimate
 
-File = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="Image or stack of pages.", show_default=False),
-]
 
-
-def info(
-    file: File,
-    axes: options.Axes = None,
-    max_pixels: options.MostPixels = MOST_PIXELS,
-    as_json: options.Json = False,
-    version: options.Version = False,  # noqa: ARG001 - handled by its callback
-    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
-) -> None:
+def info(given: Given) -> ExitCode:
     """Show what is read of a file, and what of it a result will keep."""
-    reading = ReadOptions(axes=axes, most_pixels=max_pixels)
-    found = _describe(file, Conversion.read(file, FileSettings(reading=reading)))
-    if as_json:
-        document = {"version": __version__, "files": [found], "summary": {}}
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    file: Path = given["file"]
+    found = _describe(file, Conversion.read(file, FileSettings(reading=make(ReadOptions, given))))
+    if given.get("json"):
+        print_document([found], {})
     else:
         print_record(_rows(found))
+    return ExitCode.DONE
 
 
 def _describe(file: Path, conversion: Conversion) -> dict[str, Any]:
@@ -105,3 +93,6 @@ def _noise_words(found: dict[str, Any]) -> str:
     channels = f" (channels {levels})" if found["channels"] > 1 else ""
     doubt = "" if found["noise_is_white"] else "; may be correlated or not Gaussian"
     return f"standard deviation {found['noise_level']:.4g}{channels}{doubt}"
+
+
+COMMAND = Command(info, pick("file", "axes", "max_pixels", "json", "traceback", "version", "help"))

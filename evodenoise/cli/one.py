@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
-from evodenoise.cli.output import Voice, end_line, print_rows
-from evodenoise.errors import EvodenoiseError
+from evodenoise.cli.interrupts import Interrupts
+from evodenoise.cli.output import Voice, end_line, list_notes, print_rows
+from evodenoise.errors import EvodenoiseError, ExitCode
 from evodenoise.jobs.batch import Ledger, note_result
 from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
 from evodenoise.jobs.process import prepare, run
@@ -26,7 +26,7 @@ STOPPING = (
 
 def denoise_one(
     job: Job, settings: RunSettings, ledger: Ledger, voice: Voice, *, started: float
-) -> int:
+) -> ExitCode:
     """Denoise one image and print what came of it.
 
     Parameters
@@ -44,8 +44,8 @@ def denoise_one(
 
     Returns
     -------
-    int
-        The exit code.
+    ExitCode
+        Whether it was done, or ended early.
 
     Raises
     ------
@@ -55,8 +55,10 @@ def denoise_one(
     if settings.resume and job.target.exists():
         ledger.start()
         voice.say(end_line(ledger.skipped(job)))
+        for line in list_notes(ledger):
+            voice.say(line)
         print_rows(ledger, voice)
-        return 0
+        return ExitCode.DONE
     try:
         with Interrupts() as interrupts:
             prepared = prepare(job, settings, started=started)
@@ -71,13 +73,15 @@ def denoise_one(
         _print_quality(result, voice)
     for warning in result.warnings()[len(prepared.warnings) :]:
         voice.say(f"warning: {warning}")
+    for line in list_notes(ledger):
+        voice.say(line)
     seconds = time.perf_counter() - started
     target = "stdout" if voice.stdout_is_taken else job.target
     voice.say(f"{result.describe()}, {seconds:.1f} s: {target}")
-    return INTERRUPTED if interrupts.stop_requested else 0
+    return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.DONE
 
 
-def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int:
+def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> ExitCode:
     ledger.failed(job, " ".join(str(error).split()))
     if not voice.as_json:
         raise error

@@ -1,16 +1,20 @@
 """What denoising says: results on stdout, all else on stderr."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
 from evodenoise.cli.tables import print_table
+from evodenoise.errors import plural
 from evodenoise.jobs.batch import Ledger
 from evodenoise.jobs.plan import Plan
 from evodenoise.jobs.records import Record, Status, document, summarise
+
+SLACK = 1.1
+"""A run that takes longer than so many times its limit is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> None:
     if voice.as_json:
         rows = list(ledger.rows.values())
         print_document(rows, summarise(rows, passed_over=plan.passed_over))
-    voice.say(f"{len(plan.jobs)} images, {plan.passed_over} files passed over; nothing was done")
+    images, files = plural(len(plan.jobs), "image"), plural(plan.passed_over, "file")
+    voice.say(f"{images}, {files} passed over; nothing was done")
 
 
 def end_line(row: Record) -> str:
@@ -92,3 +97,52 @@ def end_line(row: Record) -> str:
     return (
         f"{name}: noise level {row['noise_std']:.4g}, {row['wall_seconds']:.1f} s: {row['output']}"
     )
+
+
+def list_notes(ledger: Ledger) -> Iterator[str]:
+    """Say after a run which wishes came to nothing.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        All that became of the images.
+
+    Yields
+    ------
+    str
+        A line each.
+    """
+    settings = ledger.settings
+    done = [row for row in ledger.rows.values() if row["status"] == Status.DONE]
+    if settings.joint and done and all(row["pages"] == 1 for row in done):
+        yield "note: --stack joint did nothing: no image has several pages"
+    if settings.threads is not None and any(row["device"] != "cpu" for row in done):
+        yield "note: --threads did next to nothing: the work was not done by the CPU"
+    limit = settings.overrides.get("time_limit")
+    late = [row for row in done if limit is not None and row["wall_seconds"] > limit * SLACK]
+    if late:
+        longest = max(row["wall_seconds"] for row in late)
+        yield (
+            f"note: the time limit of {limit:g} s was too short for start-up, files and the least "
+            f"of training; {plural(len(late), 'image')} took up to {longest:.1f} s"
+        )
+    yield from _list_gaps(ledger)
+
+
+def _list_gaps(ledger: Ledger) -> Iterator[str]:
+    """Say what images that were skipped lack."""
+    skipped = [job for job, row in ledger.rows.items() if row["status"] == Status.SKIPPED]
+    beside = [path for job in skipped for path in job.outputs() if path != job.target]
+    missing = [path for path in beside if not path.exists()]
+    if missing:
+        more = f" and {plural(len(missing) - 1, 'file')} more" if len(missing) > 1 else ""
+        yield (
+            f"note: {missing[0]}{more}: not there, and not made for an image that is skipped; "
+            "--overwrite makes all anew"
+        )
+    unknown = [job for job in skipped if job.reference and ledger.rows[job]["ssim"] is None]
+    if unknown:
+        yield (
+            f"note: {plural(len(unknown), 'image')} skipped and not measured; "
+            "evodenoise compare does that"
+        )

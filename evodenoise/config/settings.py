@@ -67,9 +67,9 @@ def _number(name: str, value: Any, least: float, most: float = math.inf) -> None
 
 def _positive(name: str, value: Any) -> None:
     """Demand a finite number above 0."""
-    _number(name, value, 0)
-    if value == 0:
-        raise ConfigError(f"{name} is 0; it must be positive")
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not known or not math.isfinite(value) or value <= 0:
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number above 0")
 
 
 def _coerce(config: object, **choices: type[StrEnum]) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from evodenoise.errors import EvodenoiseError
-from evodenoise.evaluation.figures import Cell, make_cell
+from evodenoise.evaluation.figures import Thumbnail, make_thumbnail
 from evodenoise.images import read_image
 from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.job import Job, JobResult, RunSettings, configure
@@ -25,9 +25,6 @@ NOMINAL_SHAPE = (256, 256)
 
 EVIDENT_SEEDS, EVIDENT_DEVICES = range(2**31), ("cpu",)
 """What is in order on any machine."""
-
-ALL_FAILED, SOME_FAILED = 1, 3
-"""Exit codes."""
 
 
 class Ledger:
@@ -90,12 +87,10 @@ class Ledger:
         if self.report:
             self.report.finish([_output(row) for row in self.rows.values()])
 
-    def exit_code(self) -> int:
-        """Tell by number whether images failed."""
-        failures = [row["status"] == Status.FAILED for row in self.rows.values()]
-        if not any(failures):
-            return 0
-        return ALL_FAILED if all(failures) else SOME_FAILED
+    def count_failures(self) -> tuple[int, int]:
+        """Count the images that failed, and all of them."""
+        failed = sum(row["status"] == Status.FAILED for row in self.rows.values())
+        return failed, len(self.rows)
 
     def _note(self, job: Job, row: Record) -> Record:
         if self.report:
@@ -173,7 +168,7 @@ def run_batch(
         ledger.ready(job, dict(message.row))
 
     def is_over() -> bool:
-        return stop_requested() or (fail_fast and ledger.exit_code() != 0)
+        return stop_requested() or (fail_fast and ledger.count_failures()[0] > 0)
 
     watch = Watch(
         on_start=audience.begins,
@@ -238,16 +233,16 @@ def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
     WriteError
         If that fails.
     """
-    write_sheets(folder, _cells(ledger))
+    write_sheets(folder, _thumbnails(ledger))
 
 
-def _cells(ledger: Ledger) -> Iterator[Cell]:
+def _thumbnails(ledger: Ledger) -> Iterator[Thumbnail]:
     for job, row in ledger.rows.items():
         if row["status"] in (Status.DONE, Status.SKIPPED):
             with suppress(EvodenoiseError):  # an earlier run's file that has gone since
                 conversion = Conversion.read(job.source, ledger.settings.files)
                 noisy, denoised = conversion.image, read_image(job.target)
-                yield make_cell(
+                yield make_thumbnail(
                     middle_page(noisy, noisy.pixels),
                     middle_page(denoised, conversion.in_units_of_input(denoised.pixels)),
                     (str(job.inside), _figures(row)),

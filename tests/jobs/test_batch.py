@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 
 from evodenoise.cli import main
 from evodenoise.denoising import denoise as pipeline
-from evodenoise.evaluation.figures import GAP, THUMBNAIL
+from evodenoise.evaluation.figures import GAP, THUMBNAIL_SIDE
 from evodenoise.images.conversion import FileSettings
 from evodenoise.jobs.batch import Ledger, draw_contact_sheets
 from evodenoise.jobs.job import Job, RunSettings
@@ -62,7 +62,7 @@ def test_a_batch_from_end_to_end(shots: Path, capsys: pytest.CaptureFixture[str]
     assert "is not a PNG" in rows["noisy/bad.png"]["error"]
     summary = document["summary"]
     assert (summary["done"], summary["failed"], summary["passed_over"]) == (2, 1, 1)
-    assert re.search(r"2 done, 1 failed, 1 files passed over", err)
+    assert re.search(r"2 done, 1 failed, 1 file passed over", err)
 
     noisy, denoised = load("noisy/deep/b.png"), load("out/deep/b.png")
     row = rows["noisy/deep/b.png"]
@@ -149,7 +149,7 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
         "noisy/bad.png -> out/bad.png",
         "noisy/deep/b.png -> out/deep/b.png  (is there: skipped)",
     ]
-    assert "1 files passed over" in err
+    assert "1 file passed over" in err
     assert snapshot(Path()) == before
     assert run("noisy -r -o out --skip-existing --dry-run --json") == 0
     statuses = [row["status"] for row in json.loads(capsys.readouterr().out)["files"]]
@@ -264,7 +264,7 @@ def test_a_contact_sheet_of_rescaled_results(tmp_path: Path) -> None:
     ledger = Ledger(settings)
     ledger.ready(job, bare_record(job, settings, Status.DONE))
     draw_contact_sheets(tmp_path, ledger)
-    sheet = load(str(tmp_path / "contact_sheet.png"))[GAP : GAP + THUMBNAIL, GAP:].astype(int)
-    left, right = sheet[:, :THUMBNAIL], sheet[:, THUMBNAIL + 2 : 2 * THUMBNAIL + 2]
+    sheet = load(str(tmp_path / "contact_sheet.png"))[GAP : GAP + THUMBNAIL_SIDE, GAP:].astype(int)
+    left, right = sheet[:, :THUMBNAIL_SIDE], sheet[:, THUMBNAIL_SIDE + 2 : 2 * THUMBNAIL_SIDE + 2]
     assert np.ptp(left) > 200
     np.testing.assert_allclose(left, right, rtol=0, atol=1)
