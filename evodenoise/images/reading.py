@@ -57,4 +57,15 @@ def _read(path: Path, options: ReadOptions) -> Image:
         image = recognise(head).read(stream, options)
         if not image.pixels.size:
             raise ImageError("holds no pixels")
+        _check_axes(image, options.axes)
         return image
+
+
+def _check_axes(image: Image, said: str | None) -> None:
+    """Refuse axes that a format without a choice of them does not have."""
+    if said is None:
+        return
+    # A palette becomes an axis of colours that the file does not have.
+    known, said = image.layout.axes, said.upper()
+    if known not in (said, f"{said}S"):
+        raise ImageError(f"a {image.format} file has axes {known}, not {said}; leave --axes out")
