@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.denoise import DenoiseResult, denoise
+from evodenoise.nonlocal_models.refinement import refine
 from evodenoise.patches.aggregation import PatchAggregator
 
 NOISE_STD = 25.0
@@ -69,3 +70,29 @@ def test_without_a_covariance_all_estimates_count_the_same(added: Added) -> None
     assert added
     for *_, weights in added:
         assert (weights == weights.flatten()[0]).all()
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("refinement", [Refinement.GAUSSIAN, Refinement.FULL])
+def test_the_refined_image_is_made_as_the_settings_say(refinement: Refinement, gaps: bool) -> None:
+    """From the noisy image and the first estimate, which also fills the gaps."""
+    noisy = add_noise(wave(20, 24), NOISE_STD)
+    missing = np.zeros(noisy.shape, bool)
+    missing[5:7, 8:11] = gaps
+    pilot = denoise(noisy, CONFIG, missing=missing, rng=0)
+    config = replace(CONFIG, refinement=refinement, group_step=2, group_sizes=(-1, 1))
+    refined = denoise(noisy, config, missing=missing, rng=0)
+    assert pilot.model is not None
+    scaling = pilot.model.scaling
+    filled = np.where(missing, pilot.image, noisy)
+    expected = refine(
+        torch.from_numpy(scaling.apply(filled[..., None])),
+        torch.from_numpy(scaling.apply(pilot.image[..., None])),
+        (NOISE_STD / scaling.std) ** 2,
+        refinement,
+        step=2,
+        sizes=(-1, 1),
+    )
+    for other in (noisy, refined.image):
+        assert np.abs(pilot.image - other).max() > 1
+    np.testing.assert_allclose(refined.image, scaling.undo(expected.numpy())[..., 0], atol=0.01)
