@@ -17,7 +17,7 @@ from rich.progress import (
 from evodenoise.cli.output import Voice, end_line
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
-from evodenoise.jobs.worker import Progress as ImageProgress
+from evodenoise.jobs.worker import ProgressMessage
 
 NAME_WIDTH = 28
 
@@ -46,21 +46,21 @@ class BatchProgress:
         """See an image begun: a bar of its own."""
         self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0)
 
-    def gets_on(self, job: Job, progress: ImageProgress) -> None:
+    def gets_on(self, job: Job, progress: ProgressMessage) -> None:
         """See how it gets on."""
         name = f"{_short(job.source.name)} {progress.phase}"
         self.bars.update(self.current[job], completed=progress.share, description=name)
 
-    def ends(self, job: Job, row: Record, warnings: Sequence[str]) -> None:
+    def ends(self, job: Job, record: Record, warnings: Sequence[str]) -> None:
         """See what became of it: a line, and a step of the whole bar."""
         if job in self.current:
             self.bars.remove_task(self.current.pop(job))
         self.ended += 1
-        self.failed += row["status"] == Status.FAILED
+        self.failed += record["status"] == Status.FAILED
         self.warned += [(str(job.source), warning) for warning in warnings]
         self.bars.update(self.whole, completed=self.ended, description=self._counts())
-        if self._is_told(row):
-            line = f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(row)}"
+        if self._is_told(record):
+            line = f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(record)}"
             self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
 
     def warnings(self) -> Iterator[str]:
@@ -73,12 +73,12 @@ class BatchProgress:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             yield f"warning: {name}{more}: {warning}"
 
-    def _is_told(self, row: Record) -> bool:
+    def _is_told(self, record: Record) -> bool:
         """Tell of failures always, of others where no bar moves, of skipped ones on request."""
-        if row["status"] == Status.FAILED:
+        if record["status"] == Status.FAILED:
             return True
         wanted = not self.voice.quiet and (self.voice.verbose or self.bars.disable)
-        return wanted and (self.voice.verbose or row["status"] != Status.SKIPPED)
+        return wanted and (self.voice.verbose or record["status"] != Status.SKIPPED)
 
     def _counts(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""

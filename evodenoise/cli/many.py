@@ -6,17 +6,15 @@ from pathlib import Path
 
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
 from evodenoise.cli.models import Sharing
-from evodenoise.cli.output import Voice, print_rows
-from evodenoise.jobs.batch import (
-    Ledger,
-    check_settings,
-    draw_contact_sheets,
-    find_resources,
-    run_batch,
-)
+from evodenoise.cli.output import Voice, exit_code, print_records
+from evodenoise.jobs.batch import run_batch
+from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.plan import Plan
+from evodenoise.jobs.process import check_settings
 from evodenoise.jobs.records import Status
+from evodenoise.jobs.resources import find_resources
 
 STOPPING = (
     "stopping: the images that have been begun are finished "
@@ -45,7 +43,7 @@ def denoise_many(
     settings : RunSettings
         How.
     ledger : Ledger
-        Gets a row for each.
+        Gets a record for each.
     voice : Voice
         What to print.
     jobs : int or None
@@ -86,15 +84,15 @@ def denoise_many(
         )
     if figures is not None:
         draw_contact_sheets(figures, ledger)
-    print_rows(ledger, voice, passed_over=plan.passed_over)
+    print_records(ledger, voice, passed_over=plan.passed_over)
     for line in audience.warnings():
         voice.say(line)
     voice.say(_summary(ledger, plan, time.perf_counter() - started))
-    return INTERRUPTED if interrupts.stop_requested else ledger.exit_code()
+    return INTERRUPTED if interrupts.stop_requested else exit_code(ledger)
 
 
 def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:
-    counts = Counter(row["status"] for row in ledger.rows.values())
+    counts = Counter(record["status"] for record in ledger.records.values())
     parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
     if plan.passed_over:
         parts.append(f"{plan.passed_over} files passed over")

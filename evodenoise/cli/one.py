@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
-from evodenoise.cli.output import Voice, end_line, print_rows
+from evodenoise.cli.output import Voice, end_line, print_records
 from evodenoise.errors import EvodenoiseError
-from evodenoise.jobs.batch import Ledger, note_result
 from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.records import result_record
 
 if TYPE_CHECKING:
     from evodenoise.tvae.training import EpochReport
@@ -36,7 +37,7 @@ def denoise_one(
     settings : RunSettings
         How.
     ledger : Ledger
-        Gets its row.
+        Gets its record.
     voice : Voice
         What to print.
     started : float
@@ -55,7 +56,7 @@ def denoise_one(
     if settings.resume and job.target.exists():
         ledger.start()
         voice.say(end_line(ledger.skipped(job)))
-        print_rows(ledger, voice)
+        print_records(ledger, voice)
         return 0
     try:
         with Interrupts() as interrupts:
@@ -66,7 +67,7 @@ def denoise_one(
     except EvodenoiseError as error:
         return _fail(job, error, ledger, voice)
     if voice.as_json:
-        print_rows(ledger, voice)
+        print_records(ledger, voice)
     else:
         _print_quality(result, voice)
     for warning in result.warnings()[len(prepared.warnings) :]:
@@ -81,7 +82,7 @@ def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int
     ledger.failed(job, " ".join(str(error).split()))
     if not voice.as_json:
         raise error
-    print_rows(ledger, voice)
+    print_records(ledger, voice)
     typer.echo(f"evodenoise: error: {error}", err=True)
     return error.exit_code
 
@@ -104,7 +105,7 @@ def _run(
 ) -> JobResult:
     """Do the job, showing progress on stderr."""
     from evodenoise.cli.progress import show_progress
-    from evodenoise.jobs.pool import available_cores, choose_threads
+    from evodenoise.jobs.resources import available_cores, choose_threads
     from evodenoise.system.device import describe_device, prepare_process, resolve_device
 
     height, width = prepared.image.pages.shape[1:3]
@@ -128,7 +129,7 @@ def _run(
             on_page=progress.on_page,
             on_epoch=on_epoch,
             on_reconstruction=progress.on_reconstruction,
-            on_ready=lambda result: note_result(ledger, result),
+            on_ready=lambda result: ledger.ready(prepared.job, result_record(result, settings)),
         )
 
 

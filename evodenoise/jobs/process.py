@@ -35,6 +35,32 @@ if TYPE_CHECKING:
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
 
+NOMINAL_SHAPE = (256, 256)
+"""Of an image by which settings are judged before there is one."""
+
+EVIDENT_SEEDS = range(2**31)
+"""In order on any machine, as the CPU is: torch takes seconds to load, so only what could be refused
+waits for it."""
+
+
+def check_settings(settings: RunSettings) -> None:
+    """Refuse, before any work, settings that no image could be denoised with.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is out of range, or the device is not there.
+    """
+    config = configure(settings.preset, np.empty(NOMINAL_SHAPE), settings.overrides)
+    if settings.seed not in EVIDENT_SEEDS:
+        from evodenoise.denoising.checks import check_seed
+
+        check_seed(settings.seed)
+    if config.device != "cpu":
+        from evodenoise.system.device import resolve_device
+
+        resolve_device(config.device)
+
 
 def prepare(job: Job, settings: RunSettings, *, started: float | None = None) -> PreparedJob:
     """Read the image and refuse, before any training, what could not end well.

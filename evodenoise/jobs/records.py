@@ -1,4 +1,4 @@
-"""What is known of each image of a run: a row, and what rows come to."""
+"""What is known of each image of a run: a record, and what records come to."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ from evodenoise.jobs.job import Job, JobResult, RunSettings
 
 Record = dict[str, Any]
 MEANS = ("psnr_noisy", "psnr", "ssim_noisy", "ssim")
-"""What a summary averages, over the rows that have it."""
+"""What a summary averages, over the records that have it."""
 
 
 class Status(StrEnum):
@@ -52,13 +52,13 @@ COLUMNS: Mapping[str, type] = {
     "ssim_noisy": float,
     "ssim": float,
 }
-"""What a row tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
+"""What a record tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
 
 
 def bare_record(
     job: Job, settings: RunSettings, status: Status, error: str | None = None
 ) -> Record:
-    """Make a row for an image of which there is no result.
+    """Make a record for an image of which there is no result.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def bare_record(
 
 
 def result_record(result: JobResult, settings: RunSettings) -> Record:
-    """Make a row for a result.
+    """Make a record for a result.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "ssim_noisy": before and before.ssim,
         "ssim": after and after.ssim,
     }
-    row = bare_record(result.prepared.job, settings, Status.DONE)
-    return {**row, **{name: finite_or_none(value) for name, value in known.items()}}
+    record = bare_record(result.prepared.job, settings, Status.DONE)
+    return {**record, **{name: finite_or_none(value) for name, value in known.items()}}
 
 
 def finite_or_none(value: Any) -> Any:
@@ -135,12 +135,12 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def summarise(rows: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dict[str, Any]:
-    """Count the rows by status and average what was measured.
+def summarise(records: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dict[str, Any]:
+    """Count the records by status and average what was measured.
 
     Parameters
     ----------
-    rows : iterable of mappings
+    records : iterable of mappings
         With a ``status``.
     passed_over : int
         Files that were not for us.
@@ -150,16 +150,16 @@ def summarise(rows: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dic
     dict
         Counts, and the means of `MEANS`, None where nothing was measured.
     """
-    rows = list(rows)
-    counts = Counter(row["status"] for row in rows)
+    records = list(records)
+    counts = Counter(record["status"] for record in records)
     means = {}
     for name in MEANS:
-        values = [row[name] for row in rows if row.get(name) is not None]
+        values = [record[name] for record in records if record.get(name) is not None]
         means[name] = statistics.fmean(values) if values else None
     by_status = {status.value: counts[status.value] for status in Status}
-    return {"files": len(rows), **by_status, "passed_over": passed_over, **means}
+    return {"files": len(records), **by_status, "passed_over": passed_over, **means}
 
 
-def document(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Put rows and their summary into the one form of our JSON documents."""
-    return {"version": __version__, "files": list(rows), "summary": dict(summary)}
+def document(records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Put records and their summary into the one form of our JSON documents."""
+    return {"version": __version__, "files": list(records), "summary": dict(summary)}

@@ -1,12 +1,11 @@
 """Files beside a result: what was taken away, and a picture for people."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from evodenoise.errors import OutputError, WriteError
-from evodenoise.evaluation.figures import Cell, draw_comparison, draw_sheets
+from evodenoise.evaluation.figures import draw_comparison
 from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Array, Image, check_output, write_image
 from evodenoise.system.files import write_bytes
@@ -159,24 +158,3 @@ def middle_page(image: Image, pixels: Array) -> Array:
         Its own, or others of their shape.
     """
     return np.asarray(pixels[len(pixels) // 2] if image.is_stack else pixels)
-
-
-def write_sheets(folder: Path, cells: Iterable[Cell]) -> None:
-    """Write contact sheets.
-
-    Parameters
-    ----------
-    folder : Path
-        Where they go, as ``contact_sheet.png``, ``contact_sheet_2.png`` and so on.
-    cells : iterable of Cell
-        Images, small already.
-
-    Raises
-    ------
-    WriteError
-        If that fails.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, sheet in enumerate(draw_sheets(cells), 1):
-        name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
-        write_image(folder / name, Image.plain(sheet, "YXC"))

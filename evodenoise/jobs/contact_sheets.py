@@ -1,0 +1,55 @@
+"""Contact sheets: all images of a run before and after, for people."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from evodenoise.errors import EvodenoiseError
+from evodenoise.evaluation.figures import Cell, draw_sheets, make_cell
+from evodenoise.images import Image, read_image, write_image
+from evodenoise.jobs.ledger import Ledger
+from evodenoise.jobs.records import Record, Status
+from evodenoise.jobs.sidecars import middle_page
+
+
+def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
+    """Draw contact sheets of all images that have been denoised, now or in earlier runs.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go, as ``contact_sheet.png``, ``contact_sheet_2.png`` and so on.
+    ledger : Ledger
+        Knows the images.
+
+    Raises
+    ------
+    WriteError
+        If that fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, sheet in enumerate(draw_sheets(_cells(ledger)), 1):
+        name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
+        write_image(folder / name, Image.plain(sheet, "YXC"))
+
+
+def _cells(ledger: Ledger) -> Iterator[Cell]:
+    reading = ledger.settings.files.reading
+    for job, record in ledger.records.items():
+        if record["status"] in (Status.DONE, Status.SKIPPED):
+            with suppress(EvodenoiseError):  # an earlier run's file that has gone since
+                noisy, denoised = read_image(job.source, reading), read_image(job.target)
+                yield make_cell(
+                    middle_page(noisy, noisy.pixels),
+                    middle_page(denoised, denoised.pixels),
+                    (str(job.inside), _figures(record)),
+                )
+
+
+def _figures(record: Record) -> str:
+    parts = []
+    if record["noise_std"] is not None:
+        parts.append(f"noise {record['noise_std']:.3g}")
+    if record["psnr"] is not None and record["psnr_noisy"] is not None:
+        parts.append(f"{record['psnr_noisy']:.2f} to {record['psnr']:.2f} dB")
+    return ", ".join(parts)
