@@ -5,6 +5,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -15,7 +17,7 @@ from evodenoise.cli.compare import compare
 from evodenoise.cli.completion import INSTRUCTION, take_command
 from evodenoise.cli.denoise import EPILOG, denoise
 from evodenoise.cli.info import info
-from evodenoise.cli.interrupts import InterruptedRunError
+from evodenoise.cli.interrupts import INTERRUPTED, TERMINATED, InterruptedRunError, Terminated
 from evodenoise.cli.presets import presets
 from evodenoise.errors import EvodenoiseError, RunError
 
@@ -71,7 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Run the command line as the process's own and exit."""
-    sys.exit(main())
+    try:
+        code = main()
+    except Terminated:
+        code = TERMINATED
+    if code in (INTERRUPTED, TERMINATED):
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without the end of the interpreter, which waits for whatever threads are at."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
+            stream.flush()
+    os._exit(code)
 
 
 def _print_traceback(arguments: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """What the user sees of a batch on stderr: bars on a terminal, else a line for each image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,13 +13,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from evodenoise.cli.output import Voice, end_line
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
 from evodenoise.jobs.worker import ProgressMessage
 
-NAME_WIDTH = 28
+NAME_WIDTH, PHASE_WIDTH = 26, 16
+"""Columns that do not change with what stands in them, lest the bars jump."""
 
 
 class BatchProgress:
@@ -40,31 +42,34 @@ class BatchProgress:
         self.ended = self.failed = 0
         self.warned: list[tuple[str, str]] = []
         self.current: dict[Job, TaskID] = {}
-        self.whole = bars.add_task(self._counts(), total=total)
+        self.whole = bars.add_task(self._counts(), total=total, phase="")
 
     def begins(self, job: Job) -> None:
         """See an image begun: a bar of its own."""
-        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0)
+        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0, phase="")
 
     def gets_on(self, job: Job, progress: ProgressMessage) -> None:
         """See how it gets on."""
-        name = f"{_short(job.source.name)} {progress.phase}"
-        self.bars.update(self.current[job], completed=progress.share, description=name)
+        self.bars.update(self.current[job], completed=progress.share, phase=progress.phase)
 
-    def ends(self, job: Job, record: Record, warnings: Sequence[str]) -> None:
+    def ends(self, job: Job, record: Record) -> None:
         """See what became of it: a line, and a step of the whole bar."""
         if job in self.current:
             self.bars.remove_task(self.current.pop(job))
         self.ended += 1
         self.failed += record["status"] == Status.FAILED
-        self.warned += [(str(job.source), warning) for warning in warnings]
         self.bars.update(self.whole, completed=self.ended, description=self._counts())
-        if self._is_told(record):
-            line = f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(record)}"
-            self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
+        # Those of an image that was skipped were told when it was denoised.
+        warnings = record["warnings"] if record["status"] == Status.DONE else ()
+        if not self._is_told(record):
+            self.warned += [(str(job.source), warning) for warning in warnings]
+            return
+        self._print(f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(record)}")
+        for warning in warnings:
+            self._print(f"warning: {job.source}: {warning}")
 
     def warnings(self) -> Iterator[str]:
-        """Sum up what images were warned about: each kind of warning once, with an example."""
+        """Sum up the warnings of images that had no line: each kind once, with an example."""
         kinds: dict[str, list[tuple[str, str]]] = {}
         for name, warning in self.warned:
             kinds.setdefault(warning.split("(")[0].split(":")[0], []).append((name, warning))
@@ -72,6 +77,9 @@ class BatchProgress:
             name, warning = found[0]
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             yield f"warning: {name}{more}: {warning}"
+
+    def _print(self, line: str) -> None:
+        self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
 
     def _is_told(self, record: Record) -> bool:
         """Tell of failures always, of others where no bar moves, of skipped ones on request."""
@@ -103,7 +111,8 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
     """
     console = Console(stderr=True)
     bars = Progress(
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=Column(width=NAME_WIDTH)),
+        TextColumn("{task.fields[phase]}", markup=False, table_column=Column(width=PHASE_WIDTH)),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         TimeRemainingColumn(compact=True),
@@ -116,4 +125,8 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
+    """Leave out the middle of a long name: what tells images apart is mostly at its end."""
+    if len(name) <= NAME_WIDTH:
+        return name
+    half = (NAME_WIDTH - 3) // 2
+    return f"{name[: NAME_WIDTH - 3 - half]}...{name[-half:]}"

@@ -1,19 +1,17 @@
 """Many images, denoised by processes of their own."""
 
 import time
-from collections import Counter
 from pathlib import Path
 
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
 from evodenoise.cli.models import Sharing
-from evodenoise.cli.output import Voice, exit_code, print_records
+from evodenoise.cli.output import Voice, count_records, exit_code, print_records
 from evodenoise.jobs.batch import run_batch
+from evodenoise.jobs.checks import check_settings
 from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.plan import Plan
-from evodenoise.jobs.process import check_settings
-from evodenoise.jobs.records import Status
 from evodenoise.jobs.resources import find_resources
 
 STOPPING = (
@@ -92,9 +90,5 @@ def denoise_many(
 
 
 def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:
-    counts = Counter(record["status"] for record in ledger.records.values())
-    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
-    if plan.passed_over:
-        parts.append(f"{plan.passed_over} files passed over")
     minutes, rest = divmod(round(seconds), 60)
-    return f"{', '.join(parts)}; {f'{minutes} min ' if minutes else ''}{rest} s"
+    return f"{count_records(ledger, plan)}; {f'{minutes} min ' if minutes else ''}{rest} s"

@@ -3,10 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-import typer
-
 from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
-from evodenoise.cli.output import Voice, end_line, print_records
+from evodenoise.cli.output import Voice, end_line, print_records, print_refusal
 from evodenoise.errors import EvodenoiseError
 from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
 from evodenoise.jobs.ledger import Ledger
@@ -65,12 +63,13 @@ def denoise_one(
             ledger.start()
             result = _run(prepared, settings, ledger, interrupts, voice)
     except EvodenoiseError as error:
-        return _fail(job, error, ledger, voice)
+        ledger.failed(job, " ".join(str(error).split()))
+        return print_refusal(error, ledger, voice)
     if voice.as_json:
         print_records(ledger, voice)
     else:
         _print_quality(result, voice)
-    for warning in result.warnings()[len(prepared.warnings) :]:
+    for warning in result.findings():
         voice.say(f"warning: {warning}")
     seconds = time.perf_counter() - started
     target = "stdout" if voice.stdout_is_taken else job.target
@@ -78,20 +77,13 @@ def denoise_one(
     return INTERRUPTED if interrupts.stop_requested else 0
 
 
-def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int:
-    ledger.failed(job, " ".join(str(error).split()))
-    if not voice.as_json:
-        raise error
-    print_records(ledger, voice)
-    typer.echo(f"evodenoise: error: {error}", err=True)
-    return error.exit_code
-
-
 def _say_how_it_is_read(prepared: PreparedJob, voice: Voice) -> None:
     """Say what the axes are taken for, and what the user should know about the files."""
     axes = prepared.image.layout.axes
     if axes not in SELF_EVIDENT:
         voice.say(f"axes {axes}: {prepared.describe()}; --axes says otherwise")
+    if gaps := prepared.describe_gaps():
+        voice.say(gaps)
     for warning in prepared.warnings:
         voice.say(f"warning: {prepared.job.source}: {warning}")
 

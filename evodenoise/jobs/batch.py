@@ -9,7 +9,7 @@ from evodenoise.jobs.ledger import Ledger as Ledger
 from evodenoise.jobs.pool import Pool, Watch
 from evodenoise.jobs.records import Record
 from evodenoise.jobs.resources import Resources
-from evodenoise.jobs.worker import ProgressMessage, Ready
+from evodenoise.jobs.worker import ProgressMessage
 
 
 class Audience(Protocol):
@@ -21,7 +21,7 @@ class Audience(Protocol):
     def gets_on(self, job: Job, progress: ProgressMessage) -> None:
         """See how it gets on."""
 
-    def ends(self, job: Job, record: Record, warnings: Sequence[str]) -> None:
+    def ends(self, job: Job, record: Record) -> None:
         """See what became of it."""
 
 
@@ -59,27 +59,22 @@ def run_batch(
     WriteError
         If the report cannot be written.
     """
-    warnings: dict[Job, tuple[str, ...]] = {}
 
     def is_there(job: Job) -> bool:
         if settings.resume and job.target.exists():
-            audience.ends(job, ledger.skipped(job), ())
+            audience.ends(job, ledger.skipped(job))
             return True
         return False
 
-    def on_ready(job: Job, message: Ready) -> None:
-        warnings[job] = message.warnings
-        ledger.ready(job, dict(message.record))
-
     def is_over() -> bool:
-        return stop_requested() or (fail_fast and ledger.failures() > 0)
+        return stop_requested() or (fail_fast and ledger.count_failures()[0] > 0)
 
     watch = Watch(
         on_start=audience.begins,
         on_progress=audience.gets_on,
-        on_ready=on_ready,
-        on_finish=lambda job: audience.ends(job, ledger.records[job], warnings.pop(job)),
-        on_failure=lambda job, error: audience.ends(job, ledger.failed(job, error), ()),
+        on_ready=lambda job, message: ledger.ready(job, message.record),
+        on_finish=lambda job: audience.ends(job, ledger.records[job]),
+        on_failure=lambda job, error: audience.ends(job, ledger.failed(job, error)),
     )
     ledger.start()
     # Not before its turn: another run may be at work on the same folder.

@@ -9,7 +9,7 @@ from evodenoise.evaluation.figures import Cell, draw_sheets, make_cell
 from evodenoise.images import Image, read_image, write_image
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.records import Record, Status
-from evodenoise.jobs.sidecars import middle_page
+from evodenoise.jobs.sidecars import make_folder, middle_page
 
 
 def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
@@ -24,11 +24,11 @@ def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
 
     Raises
     ------
-    WriteError
+    OutputError, WriteError
         If that fails.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for number, sheet in enumerate(draw_sheets(_cells(ledger)), 1):
+        make_folder(folder)
         name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
         write_image(folder / name, Image.plain(sheet, "YXC"))
 

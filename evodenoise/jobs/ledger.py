@@ -44,11 +44,9 @@ class Ledger:
         """Take down that there will be no result."""
         return self._note(job, bare_record(job, self.settings, Status.FAILED, error))
 
-    def planned(self, job: Job, *, done: bool) -> Record:
+    def planned(self, job: Job, record: Record) -> None:
         """Take down what would become of an image, but not in the report."""
-        status = Status.SKIPPED if done else Status.PENDING
-        self.records[job] = bare_record(job, self.settings, status)
-        return self.records[job]
+        self.records[job] = record
 
     def pending(self, job: Job) -> Record:
         """Take down that the run ended before the image was begun."""
@@ -70,9 +68,10 @@ class Ledger:
         if self.report:
             self.report.finish([_output(record) for record in self.records.values()])
 
-    def failures(self) -> int:
-        """Count the images that failed."""
-        return sum(record["status"] == Status.FAILED for record in self.records.values())
+    def count_failures(self) -> tuple[int, int]:
+        """Count the images that failed, and all of them."""
+        failed = sum(record["status"] == Status.FAILED for record in self.records.values())
+        return failed, len(self.records)
 
     def _note(self, job: Job, record: Record) -> Record:
         if self.report:

@@ -24,7 +24,7 @@ from evodenoise.jobs.worker import (
 POLL = 0.25
 """Seconds after which a waiting pool looks up, to see whether it is to stop."""
 
-PATIENCE = 5.0
+PATIENCE = 1.5
 """Seconds that a worker has to clean up before it is killed."""
 
 
@@ -144,6 +144,8 @@ class Pool:
                 else:
                     self._listen()
         finally:
+            for worker in self.workers:  # all at once, and then one by one
+                worker.process.terminate()
             for worker in self.workers:
                 worker.stop()
 

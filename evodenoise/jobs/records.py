@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from evodenoise import __version__
-from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
 
 Record = dict[str, Any]
 MEANS = ("psnr_noisy", "psnr", "ssim_noisy", "ssim")
@@ -44,13 +44,16 @@ COLUMNS: Mapping[str, type] = {
     "cpu_seconds": float,
     "wall_seconds": float,
     "peak_memory": int,
+    "missing_share": float,
     "noise_std": float,
+    "noise_source": str,
     "free_energy": float,
     "data_range": float,
     "psnr_noisy": float,
     "psnr": float,
     "ssim_noisy": float,
     "ssim": float,
+    "warnings": list,
 }
 """What a record tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
 
@@ -74,9 +77,9 @@ def bare_record(
     Returns
     -------
     dict
-        A value for each of `COLUMNS`; None where nothing is known.
+        A value for each of `COLUMNS`; None where nothing is known, no warnings.
     """
-    known = {
+    known: Record = {
         "input": str(job.source),
         "output": str(job.target),
         "status": status.value,
@@ -84,8 +87,44 @@ def bare_record(
         "preset": settings.preset,
         "seed": settings.seed,
         "version": __version__,
+        "warnings": [],
     }
     return {name: known.get(name) for name in COLUMNS}
+
+
+def prepared_record(prepared: PreparedJob, settings: RunSettings, status: Status) -> Record:
+    """Make a record for an image that has been read and checked.
+
+    Parameters
+    ----------
+    prepared : PreparedJob
+        The image.
+    settings : RunSettings
+        The run.
+    status : Status
+        What became of it.
+
+    Returns
+    -------
+    dict
+        A value for each of `COLUMNS`; None where nothing is known.
+    """
+    image = prepared.image
+    known = {
+        "pages": len(image.pages),
+        "width": image.pages.shape[2],
+        "height": image.pages.shape[1],
+        "channels": image.channels,
+        "dtype": image.pixels.dtype.name,
+        "missing_share": prepared.missing_share,
+        "warnings": _lines(prepared.warnings),
+    }
+    return {**bare_record(prepared.job, settings, status), **known}
+
+
+def _lines(warnings: Iterable[str]) -> list[str]:
+    """Give each warning a line of its own; those of libraries may have several."""
+    return [" ".join(warning.split()) for warning in warnings]
 
 
 def result_record(result: JobResult, settings: RunSettings) -> Record:
@@ -103,14 +142,9 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
     dict
         A value for each of `COLUMNS`; None where there is none, or no finite one.
     """
-    image, denoised = result.prepared.image, result.denoised
-    before, after, reference = result.noisy_quality, result.quality, result.prepared.reference
+    denoised, reference = result.denoised, result.prepared.reference
+    before, after = result.noisy_quality, result.quality
     known = {
-        "pages": len(image.pages),
-        "width": image.pages.shape[2],
-        "height": image.pages.shape[1],
-        "channels": image.channels,
-        "dtype": image.pixels.dtype.name,
         "device": denoised.device,
         "threads": result.threads,
         "epochs": len(denoised.history),
@@ -119,14 +153,16 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "wall_seconds": result.wall_seconds,
         "peak_memory": result.peak_memory,
         "noise_std": denoised.noise_std,
+        "noise_source": result.noise_source.value,
         "free_energy": denoised.free_energy,
         "data_range": reference and reference.data_range,
         "psnr_noisy": before and before.psnr,
         "psnr": after and after.psnr,
         "ssim_noisy": before and before.ssim,
         "ssim": after and after.ssim,
+        "warnings": _lines(result.warnings()),
     }
-    record = bare_record(result.prepared.job, settings, Status.DONE)
+    record = prepared_record(result.prepared, settings, Status.DONE)
     return {**record, **{name: finite_or_none(value) for name, value in known.items()}}
 
 

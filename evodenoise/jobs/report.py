@@ -13,6 +13,9 @@ from evodenoise.system.files import write_bytes
 
 ENDINGS = (".json", ".jsonl", ".csv")
 
+BETWEEN = " | "
+"""Between the parts of a list in a cell of a table: nothing that stands in a sentence."""
+
 
 class Report:
     """A file with one record for each output, whole after every record.
@@ -120,7 +123,7 @@ class Report:
 
     def _lines(self, records: Sequence[Record]) -> str:
         if self.path.suffix == ".csv":
-            return _csv([record[name] for name in self.columns] for record in records)
+            return _csv([_cell(record[name]) for name in self.columns] for record in records)
         return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 
@@ -166,6 +169,17 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
+def _cell(value: Any) -> Any:
+    return BETWEEN.join(value) if isinstance(value, list) else value
+
+
+def _value(cell: str, kind: type) -> Any:
+    """Read a cell: what is empty is an empty list, or not known."""
+    if kind is list:
+        return cell.split(BETWEEN) if cell else []
+    return kind(cell) if cell else None
+
+
 def _read(path: Path, columns: Mapping[str, type]) -> list[Record]:
     """Read the records of a report; a torn last line counts for nothing."""
     try:
@@ -189,7 +203,7 @@ def _read_csv(text: str, columns: Mapping[str, type]) -> list[Record]:
     whole = text[: text.rfind("\n") + 1]
     records = csv.DictReader(io.StringIO(whole), strict=True)
     return [
-        {name: columns[name](value) if value else None for name, value in record.items()}
+        {name: _value(cell, columns[name]) for name, cell in record.items()}
         for record in records
         if None not in record.values()
     ]

@@ -62,6 +62,20 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path.parent}: no such folder; create it first")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder for results, if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If that fails.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be created: {error.strerror}") from error
+
+
 def write_model(path: Path, content: bytes) -> None:
     """Write a trained model; it appears complete or not at all.
 

@@ -51,7 +51,6 @@ class Ready:
     """All of an image is done but its output's name; the worker waits for a word to go on."""
 
     record: Record
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
     prepare_process(assignment.threads)
 
     def on_ready(result: JobResult) -> None:
-        connection.send(Ready(result_record(result, settings), result.warnings()))
+        connection.send(Ready(result_record(result, settings)))
         connection.recv()
 
     run(

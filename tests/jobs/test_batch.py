@@ -58,7 +58,7 @@ def test_a_batch_from_end_to_end(shots: Path, capsys: pytest.CaptureFixture[str]
     assert "is not a PNG" in rows["noisy/bad.png"]["error"]
     summary = document["summary"]
     assert (summary["done"], summary["failed"], summary["passed_over"]) == (2, 1, 1)
-    assert re.search(r"2 done, 1 failed, 1 files passed over", err)
+    assert re.search(r"2 done, 1 failed, 1 file passed over", err)
 
     noisy, denoised = load("noisy/deep/b.png"), load("out/deep/b.png")
     row = rows["noisy/deep/b.png"]
@@ -138,18 +138,20 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     Path("out/deep").mkdir(parents=True)
     Path("out/deep/b.png").touch()
     before = snapshot(Path())
-    assert run("noisy -r -o out --skip-existing --dry-run") == 0
+    assert run("noisy -r -o out --skip-existing --dry-run") == 3
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "noisy/a.png -> out/a.png",
-        "noisy/bad.png -> out/bad.png",
+        "noisy/bad.png: would fail: is not a PNG, JPEG, TIFF, WebP, BMP, NPY or FITS image",
         "noisy/deep/b.png -> out/deep/b.png  (is there: skipped)",
     ]
-    assert "1 files passed over" in err
+    assert "1 to do, 1 would fail, 1 there already, 1 file passed over; about" in err
     assert snapshot(Path()) == before
-    assert run("noisy -r -o out --skip-existing --dry-run --json") == 0
-    statuses = [row["status"] for row in json.loads(capsys.readouterr().out)["files"]]
-    assert statuses == ["pending", "pending", "skipped"]
+    assert run("noisy -r -o out --skip-existing --dry-run --json") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert [record["status"] for record in document["files"]] == ["pending", "failed", "skipped"]
+    assert (document["files"][0]["width"], document["files"][0]["height"]) == (20, 16)
+    assert document["summary"]["forecast_seconds"] > 0
 
 
 @pytest.mark.usefixtures("shots")
