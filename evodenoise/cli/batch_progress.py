@@ -20,7 +20,7 @@ from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
 from evodenoise.jobs.worker import ProgressMessage
 
-NAME_WIDTH, PHASE_WIDTH = 26, 16
+NAME_WIDTH, PHASE_WIDTH = 26, 19
 """Columns that do not change with what stands in them, lest the bars jump."""
 
 
@@ -111,8 +111,8 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
     """
     console = Console(stderr=True)
     bars = Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(width=NAME_WIDTH)),
-        TextColumn("{task.fields[phase]}", markup=False, table_column=Column(width=PHASE_WIDTH)),
+        _text("{task.description}", NAME_WIDTH),
+        _text("{task.fields[phase]}", PHASE_WIDTH),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         TimeRemainingColumn(compact=True),
@@ -122,6 +122,10 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
     )
     with bars:
         yield BatchProgress(bars, total, voice)
+
+
+def _text(form: str, width: int) -> TextColumn:
+    return TextColumn(form, markup=False, table_column=Column(width=width, no_wrap=True))
 
 
 def _short(name: str) -> str:
