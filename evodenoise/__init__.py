@@ -9,16 +9,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evodenoise.config.presets import preset_config
     from evodenoise.config.settings import DenoiseConfig
-    from evodenoise.denoising.denoise import DenoiseResult, denoise
+    from evodenoise.denoising.checkpoint import read_model
+    from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
+    from evodenoise.denoising.noise_level import estimate_noise
+    from evodenoise.denoising.result import DenoiseResult
 
 __version__ = "0.1.0"
-__all__ = ["DenoiseConfig", "DenoiseResult", "__version__", "denoise", "preset_config"]
+__all__ = [
+    "DenoiseConfig",
+    "DenoiseResult",
+    "__version__",
+    "denoise",
+    "denoise_stack",
+    "estimate_noise",
+    "preset_config",
+    "read_model",
+    "train_model",
+]
 
 _HOMES = {
     "DenoiseConfig": "config.settings",
-    "DenoiseResult": "denoising.denoise",
+    "DenoiseResult": "denoising.result",
     "denoise": "denoising.denoise",
+    "denoise_stack": "denoising.denoise",
+    "estimate_noise": "denoising.noise_level",
     "preset_config": "config.presets",
+    "read_model": "denoising.checkpoint",
+    "train_model": "denoising.denoise",
 }
 
 
@@ -27,3 +44,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"evodenoise.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -86,7 +86,12 @@ REFUSED_FILES: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "picture.gif": (_save_pillow(GRAY), "is not a PNG"),
     "line.npy": (_save_npy(GRAY[0]), "shape (10,)"),
     "dimensions.npy": (_save_npy(np.zeros((1,) * 5 + (8, 8))), "2 to 6 dimensions"),
-    "objects.npy": (_save_npy(np.array([None, "x"], dtype=object)), "damaged"),
+    "objects.npy": (
+        _save_npy(np.array([None, "x"], dtype=object)),
+        "holds Python objects; save numbers",
+    ),
+    "bands.npy": (_save_npy(np.zeros((40, 40, 5))), "--axes YXT or, if that is right, --axes TYX"),
+    "narrow_stack.npy": (_save_npy(np.stack([GRAY[:3]] * 5)), "--axes YCX"),
 }
 """Files that cannot be read as an image, how to make them, and what the refusal names."""
 
@@ -101,7 +106,6 @@ REFUSED_IMAGES: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "inf.tif": (_save_tiff(_PEAK), "infinite"),
     "tiny.png": (_save_pillow(GRAY[:3]), "10 x 3 pixels"),
     "narrow.npy": (_save_npy(GRAY[:, :3]), "3 x 12 pixels"),
-    "narrow_stack.npy": (_save_npy(np.stack([GRAY[:3]] * 5)), "10 x 3 pixels"),
     "complex.npy": (_save_npy(GRAY * 1j), "complex128"),
     "mask.npy": (_save_npy(GRAY > 128), "bool"),
 }

@@ -71,7 +71,7 @@ ROOMS = (
     Room(
         "patches",
         "grid, source (with gaps), which patches are trained on, aggregation with weights",
-        ("tvae.observations",),
+        ("tvae.observations", "tvae.gaps"),
         ("torch",),
     ),
     Room(
@@ -110,6 +110,22 @@ ROOMS = (
     ),
 )
 """From top to bottom: each may import only what its row names."""
+
+WALK = (
+    ("cli.denoise", "what was typed becomes settings and a plan"),
+    ("cli.one", "one image, its progress and its summary"),
+    ("jobs.process", "read, check, denoise, measure, write"),
+    ("images.reading", "from the file to pixels and all that stands beside them"),
+    ("denoising.denoise", "from pixels to clean pixels, step by step"),
+    ("denoising.preparing", "noise read, values scaled, patches laid out"),
+    ("denoising.denoiser", "train, rebuild, refine"),
+    ("tvae.training", "E-steps and M-steps on some of the patches"),
+    ("tvae.reconstruction", "clean patches from the trained model"),
+    ("patches.aggregation", "patches averaged to a first estimate"),
+    ("nonlocal_models.refinement", "the estimate refined by models of groups"),
+    ("images.writing", "from clean pixels to a file like the one that came"),
+)
+"""The files that one image passes through, in this order, and what becomes of it in each."""
 
 WITHOUT_TORCH = ("errors", "config", "images", "noise", "jobs", "cli")
 """Rooms whose modules answer before torch has been loaded, but for those in `WITH_TORCH`."""
@@ -152,21 +168,26 @@ def own_imports(module: str) -> set[str]:
     return found
 
 
-def table() -> str:
-    """Draw the table of the rooms for CONTRIBUTING.md."""
+def tables() -> str:
+    """Draw the walk and the table of the rooms for CONTRIBUTING.md."""
+    steps = [
+        f"{number}. `{module.replace('.', '/')}.py`: {purpose}"
+        for number, (module, purpose) in enumerate(WALK, 1)
+    ]
     rows = ["| room | what lives there | may import |", "|---|---|---|"]
     for room in ROOMS:
         allowed = ", ".join(f"`{name}`" for name in room.may_import) or "nothing"
         rows.append(f"| `{room.name}` | {room.purpose} | {allowed} |")
-    return "\n".join([BEGIN, *rows, END])
+    between = "The rooms from top to bottom; each may import only what its row names:"
+    return "\n".join([BEGIN, *steps, "", between, "", *rows, END])
 
 
-def with_table(text: str) -> str:
-    """Put the table in the place of the one that is in a text."""
+def with_tables(text: str) -> str:
+    """Put both in the place of those that are in a text."""
     before, rest = text.split(BEGIN)
-    return before + table() + rest.split(END)[1]
+    return before + tables() + rest.split(END)[1]
 
 
 if __name__ == "__main__":
     text = CONTRIBUTING.read_text(encoding="utf-8")
-    CONTRIBUTING.write_text(with_table(text), encoding="utf-8")
+    CONTRIBUTING.write_text(with_tables(text), encoding="utf-8")

@@ -18,7 +18,7 @@ from pathlib import Path
 from pictures import add_noise, as_dtype, wave
 from PIL import Image
 
-QUICK = "--preset fast --epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1"
+QUICK = "--preset fast --latents 16 --hidden 16 --states 4 --device cpu --threads 1"
 
 
 def make_images(folder: Path, count: int, side: int = 24) -> None:
@@ -32,8 +32,9 @@ def make_images(folder: Path, count: int, side: int = 24) -> None:
 def start(folder: Path, output: str, report: str, *more: str) -> "subprocess.Popen[bytes]":
     """Start a batch in a process group of its own."""
     command = [sys.executable, "-m", "evodenoise", "noisy", "-o", output, "--report", report]
+    epochs = [] if "--epochs" in more else ["--epochs", "1"]
     return subprocess.Popen(
-        [*command, *QUICK.split(), *more],
+        [*command, *QUICK.split(), *epochs, *more],
         cwd=folder,
         start_new_session=True,
         stdout=subprocess.DEVNULL,

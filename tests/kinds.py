@@ -104,7 +104,7 @@ def _pages(path: Path) -> None:
             )
 
 
-def _exif_tiff(pixels: np.ndarray) -> Make:
+def exif_tiff(pixels: np.ndarray) -> Make:
     """Write a TIFF with directories of EXIF and GPS."""
 
     def write(path: Path) -> None:
@@ -205,8 +205,8 @@ SAME: Mapping[str, Make] = {
     "tif of Pillow": pillow(
         values("uint8", *COLOUR), dpi=(300, 150), compression="tiff_lzw", icc_profile=PROFILE
     ),
-    "tif EXIF": _exif_tiff(values("uint8", *COLOUR)),
-    "tif EXIF big-endian": _exif_tiff(values("uint16").astype(">u2")),
+    "tif EXIF": exif_tiff(values("uint8", *COLOUR)),
+    "tif EXIF big-endian": exif_tiff(values("uint16").astype(">u2")),
     "tif stack": tiff(values("uint8", 3, *SIZE)),
     "tif stack of colours": tiff(values("uint16", 3, *COLOUR)),
     "tif stack with axes": tiff(values("uint8", 2, 3, *SIZE), metadata={"axes": "TZYX"}),

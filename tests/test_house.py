@@ -10,12 +10,13 @@ from house import (
     GUARDED,
     MODULES,
     ROOMS,
+    WALK,
     WITH_TORCH,
     WITHOUT_TORCH,
     imported_names,
     own_imports,
     room_of,
-    with_table,
+    with_tables,
 )
 
 import evodenoise
@@ -58,6 +59,18 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
+@pytest.mark.parametrize("place", range(1, len(WALK)))
+def test_each_file_of_the_walk_is_handed_the_image_by_one_before_it(place: int) -> None:
+    module = WALK[place][0]
+    # A room may hand on what lies in its modules.
+    doors = {module, room_of(module)}
+    assert any(own_imports(before) & doors for before, _ in WALK[:place])
+
+
+def test_the_walk_is_short() -> None:
+    assert len(WALK) <= 12
+
+
 @pytest.mark.parametrize("library", GUARDED)
 def test_a_library_is_known_in_its_rooms_only(library: str) -> None:
     known = {
@@ -83,7 +96,7 @@ def test_no_torch_before_it_is_needed() -> None:
 def test_contributing_shows_the_table() -> None:
     """If not: `python tests/house.py` writes it anew."""
     text = CONTRIBUTING.read_text(encoding="utf-8")
-    assert with_table(text) == text
+    assert with_tables(text) == text
 
 
 @pytest.mark.parametrize("name", evodenoise.__all__)

@@ -1,33 +1,16 @@
-"""The command line: parse, call, print, exit code."""
+"""The command line: parse, call, print, exit code.
 
-import json
-import os
+Importing this takes no time: Ctrl-C is answered from the first moment on, while all that the
+commands need is still being loaded.
+"""
+
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-import typer
-
-from evodenoise import __version__
-from evodenoise.cli import options
-from evodenoise.cli.benchmark import benchmark
-from evodenoise.cli.compare import compare
-from evodenoise.cli.completion import INSTRUCTION, take_command
-from evodenoise.cli.denoise import EPILOG, denoise
-from evodenoise.cli.info import info
-from evodenoise.cli.interrupts import INTERRUPTED, TERMINATED, InterruptedRunError, Terminated
-from evodenoise.cli.presets import presets
-from evodenoise.errors import EvodenoiseError, RunError
-
-COMMANDS: Mapping[str, Callable[..., None]] = {
-    "benchmark": benchmark,
-    "compare": compare,
-    "info": info,
-    "presets": presets,
-}
-"""What a first word may name; any other word is a file to denoise."""
+from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
+from evodenoise.errors import EvodenoiseError, ExitCode, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,63 +27,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    name, command, epilog = "evodenoise", denoise, EPILOG
-    if given and given[0] in COMMANDS:
-        command, epilog = COMMANDS[given[0]], ""
-        name = f"evodenoise {given.pop(0)}"
-    completing = INSTRUCTION in os.environ
-    if completing:  # the shell asks, in words of its own
-        command = COMMANDS.get(take_command(os.environ) or "", denoise)
     try:
-        app = options.make_app(command, epilog=epilog, completion=completing or command is denoise)
-        return int(app(given, prog_name=name, standalone_mode=False) or 0)
-    except typer.TyperException as error:  # usage
-        return _fail(error.format_message(), error.exit_code, given)
-    except InterruptedRunError as error:
+        with Interrupts():
+            from evodenoise.cli.commands import call
+
+            return call(given)
+    except (InterruptedRunError, UsageError) as error:
         return _fail(str(error), error.exit_code, given)
     except EvodenoiseError as error:
         _print_traceback(given)
         return _fail(str(error), error.exit_code, given)
     except BrokenPipeError:
         # Whoever read our results has left; that is no failure of ours worth a message.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return RunError.exit_code
+        _forget_stdout()
+        return ExitCode.FAILED
     except Exception as error:
         _print_traceback(given)
         hint = f"{type(error).__name__}: {error} (add -v for details)"
-        return _fail(hint, RunError.exit_code, given)
+        return _fail(hint, ExitCode.FAILED, given)
 
 
 def run() -> None:
     """Run the command line as the process's own and exit."""
-    try:
-        code = main()
-    except Terminated:
-        code = TERMINATED
-    if code in (INTERRUPTED, TERMINATED):
+    code = main()
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         _leave(code)
     sys.exit(code)
 
 
 def _leave(code: int) -> NoReturn:
     """Exit without the end of the interpreter, which waits for whatever threads are at."""
+    import os
+
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
+        with suppress(OSError, ValueError, AttributeError):  # nobody reads it, or it is closed
             stream.flush()
     os._exit(code)
 
 
+def _forget_stdout() -> None:
+    """Let what is left to be printed go nowhere, lest Python complains at its end."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _print_traceback(arguments: Sequence[str]) -> None:
+    import traceback
+
     short = [word for word in arguments if word.startswith("-") and not word.startswith("--")]
     if "--verbose" in arguments or any("v" in word for word in short):
         traceback.print_exc()
 
 
-def _fail(message: str, code: int, arguments: Sequence[str]) -> int:
+def _fail(message: str, code: ExitCode, arguments: Sequence[str]) -> ExitCode:
     """Print one line on stderr, and the JSON document if one is due; hand the exit code on."""
     line = " ".join(message.split())
-    typer.echo(f"evodenoise: error: {line}", err=True)
+    print(f"evodenoise: error: {line}", file=sys.stderr)
     if "--json" in arguments:
+        import json
+
+        from evodenoise import __version__
+
         empty = {"version": __version__, "files": [], "summary": {}, "error": line}
-        typer.echo(json.dumps(empty, indent=2))
+        print(json.dumps(empty, indent=2))
     return code

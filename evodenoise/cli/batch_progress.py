@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from rich.progress import (
 from rich.table import Column
 
 from evodenoise.cli.output import Voice, end_line
+from evodenoise.errors import plural
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
 from evodenoise.jobs.worker import ProgressMessage
@@ -35,10 +37,12 @@ class BatchProgress:
         How many images there are.
     voice : Voice
         How much to say.
+    report : Path or None
+        Where all warnings can be read.
     """
 
-    def __init__(self, bars: Progress, total: int, voice: Voice) -> None:
-        self.bars, self.total, self.voice = bars, total, voice
+    def __init__(self, bars: Progress, total: int, voice: Voice, report: Path | None) -> None:
+        self.bars, self.total, self.voice, self.report = bars, total, voice, report
         self.ended = self.failed = 0
         self.warned: list[tuple[str, str]] = []
         self.current: dict[Job, TaskID] = {}
@@ -73,10 +77,11 @@ class BatchProgress:
         kinds: dict[str, list[tuple[str, str]]] = {}
         for name, warning in self.warned:
             kinds.setdefault(warning.split("(")[0].split(":")[0], []).append((name, warning))
+        where = "--report keeps them" if self.report is None else f"all are in {self.report}"
         for found in kinds.values():
             name, warning = found[0]
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            yield f"warning: {name}{more}: {warning}"
+            more = f" and {plural(len(found) - 1, 'image')} more" if len(found) > 1 else ""
+            yield f"warning: {name}{more}: {warning}{f' ({where})' if more else ''}"
 
     def _print(self, line: str) -> None:
         self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
@@ -90,11 +95,11 @@ class BatchProgress:
 
     def _counts(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.ended}/{self.total} images{failed}"
+        return f"{self.ended}/{plural(self.total, 'image')}{failed}"
 
 
 @contextmanager
-def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
+def show_batch(total: int, voice: Voice, report: Path | None) -> Iterator[BatchProgress]:
     """Show the course of a batch on stderr.
 
     Parameters
@@ -103,6 +108,8 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
         How many images there are.
     voice : Voice
         How much to say.
+    report : Path or None
+        Where all warnings can be read.
 
     Yields
     ------
@@ -121,7 +128,7 @@ def show_batch(total: int, voice: Voice) -> Iterator[BatchProgress]:
         disable=voice.quiet or not console.is_terminal,
     )
     with bars:
-        yield BatchProgress(bars, total, voice)
+        yield BatchProgress(bars, total, voice, report)
 
 
 def _text(form: str, width: int) -> TextColumn:

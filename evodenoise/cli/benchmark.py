@@ -2,21 +2,23 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evodenoise.cli import file_options, options
 from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
-from evodenoise.cli.output import print_document
+from evodenoise.cli.option import Command, Given
+from evodenoise.cli.options import make, make_run_settings, pick
+from evodenoise.cli.output import Voice, print_document
+from evodenoise.cli.request import check_renewal
 from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.config.presets import DEFAULT_PRESET
-from evodenoise.errors import ConfigError, EvodenoiseError
+from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
 from evodenoise.evaluation.summary import MEASURED, Group, group_rows
-from evodenoise.jobs.job import configure
+from evodenoise.jobs.job import RunSettings, configure
 from evodenoise.jobs.records import Record, finite_or_none
 from evodenoise.jobs.report import Report, check_report
 
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
     from evodenoise.evaluation.benchmark import Case
     from evodenoise.images import Array
 
-ALL_FAILED, SOME_FAILED = 1, 3
-LEFT = "interrupted; the table holds what had been finished"
+LEFT = "the table holds what had been finished"
 HEADER = ["image", "preset", "sigma", "noisy dB", "PSNR dB", "SSIM", "noise found", "CPU s", "s"]
 COLUMNS: Mapping[str, type] = {
     "image": str,
@@ -38,112 +39,59 @@ COLUMNS: Mapping[str, type] = {
     **dict.fromkeys((*MEASURED, "calibration"), float),
 }
 
-Clean = Annotated[
-    list[Path],
-    typer.Argument(metavar="CLEAN", help="Clean 8- or 16-bit images.", show_default=False),
-]
-Sigmas = Annotated[
-    str,
-    options.option(
-        options.RUN,
-        "Noise levels to add, in pixel units, separated by commas.",
-        "--sigma",
-        metavar="VALUES",
-        default="25",
-    ),
-]
-PresetNames = Annotated[
-    str,
-    options.option(
-        options.RUN,
-        "Presets to measure, separated by commas.",
-        "--preset",
-        metavar="NAMES",
-        default=DEFAULT_PRESET,
-    ),
-]
-Seeds = Annotated[
-    str,
-    options.option(
-        options.RUN,
-        "Seeds of noise and denoiser, separated by commas; means and standard deviations "
-        "are over them.",
-        "--seeds",
-        metavar="NUMBERS",
-        default=0,
-    ),
-]
-Markdown = Annotated[
-    bool, options.flag(options.RESULTS, "Print the table as Markdown.", "--markdown")
-]
 
-
-def benchmark(
-    clean: Clean,
-    sigma: Sigmas = "25",
-    preset: PresetNames = DEFAULT_PRESET,
-    seeds: Seeds = "0",
-    time_limit: options.TimeLimit = None,
-    epochs: options.Epochs = None,
-    covariance: options.CovarianceName = None,
-    refinement: options.RefinementName = None,
-    patch_size: options.PatchSize = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    report: file_options.ReportFile = None,
-    overwrite: file_options.Overwrite = False,
-    skip_existing: file_options.SkipExisting = False,
-    markdown: Markdown = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    version: options.Version = False,  # noqa: ARG001 - handled by its callback
-    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
-) -> None:
+def benchmark(given: Given) -> ExitCode:
     """Measure PSNR and SSIM on clean images: add noise, denoise, compare.
 
     The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is
     not told its level; results are clipped before they are compared. Ctrl-C
     prints what has been measured; --skip-existing goes on with a report.
     """
-    from evodenoise.cli.progress import show_progress
-
-    levels, numbers = _parse_sigmas(sigma), _parse_seeds(seeds)
-    overrides = {
-        "time_limit": time_limit,
-        "epochs": epochs,
-        "covariance": covariance,
-        "refinement": refinement,
-        "patch_size": patch_size,
-        "device": device,
-    }
-    book = _open_report(report, overwrite=overwrite, resume=skip_existing)
-    images = _read(clean)
-    tasks = _plan(images, levels, preset.split(","), numbers, overrides)
+    settings, voice = make_run_settings(given), make(Voice, given)
+    markdown = bool(given.get("markdown"))
+    if voice.as_json and markdown:
+        raise ConfigError("--json and --markdown are two forms of one table; choose one")
+    levels, seeds = _parse_sigmas(given.get("sigmas", "25")), _parse_seeds(given.get("seeds", "0"))
+    book = _open_report(given.get("report"), settings)
+    images = _read(given["clean"])
+    names = given.get("presets", DEFAULT_PRESET).split(",")
+    tasks = _plan(images, levels, names, seeds, settings.overrides)
     rows: list[Record] = []
     try:
         with Interrupts(LEFT):
-            if book:
-                book.start()
-            for case, config in tasks:
-                row = book.rows.get(_key(asdict(case))) if book else None
-                if row is None:
-                    with show_progress(quiet=quiet, verbose=verbose) as progress:
-                        row = _measure(images[case.image], case, config, threads, progress)
-                    _warn_of_failure(row)
-                if book:
-                    book.add(row)
+            for row in _measure_all(tasks, images, settings, voice, book):
                 rows.append(row)
     except InterruptedRunError as error:
         if not rows:
             raise
-        _print(rows, as_json=as_json, markdown=markdown)
+        _print(rows, as_json=voice.as_json, markdown=markdown)
         typer.echo(f"evodenoise: error: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    _print(rows, as_json=as_json, markdown=markdown)
-    failures = sum(row["error"] is not None for row in rows)
-    if failures:
-        raise typer.Exit(ALL_FAILED if failures == len(rows) else SOME_FAILED)
+        return error.exit_code
+    _print(rows, as_json=voice.as_json, markdown=markdown)
+    return ExitCode.of_many(sum(row["error"] is not None for row in rows), len(rows))
+
+
+def _measure_all(
+    tasks: Sequence[tuple["Case", "DenoiseConfig"]],
+    images: Mapping[str, "Array"],
+    settings: RunSettings,
+    voice: Voice,
+    book: Report | None,
+) -> Iterator[Record]:
+    """Measure what is in no report yet; yield all rows, and add them to the report."""
+    from evodenoise.cli.progress import show_progress
+
+    if book:
+        book.start()
+    for case, config in tasks:
+        row = book.rows.get(_key(asdict(case))) if book else None
+        if row is None:
+            with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
+                row = _measure(images[case.image], case, config, settings.threads, progress)
+            _warn_of_failure(row)
+        if book:
+            book.add(row)
+        yield row
 
 
 def _parse_sigmas(text: str) -> list[float]:
@@ -171,13 +119,17 @@ def _parse_seeds(text: str) -> list[int]:
         ) from None
 
 
-def _open_report(path: Path | None, *, overwrite: bool, resume: bool) -> Report | None:
+def _open_report(path: Path | None, settings: RunSettings) -> Report | None:
     """Open the report; when it is gone on with, what failed is measured again."""
+    check_renewal(overwrite=settings.overwrite, resume=settings.resume)
     if path is None:
+        if settings.overwrite or settings.resume:
+            name = "--overwrite" if settings.overwrite else "--skip-existing"
+            raise ConfigError(f"{name} is about the report here; it needs --report")
         return None
-    check_report(path, replace_it=overwrite or resume)
+    check_report(path, replace_it=settings.overwrite or settings.resume)
     report = Report(path, COLUMNS, _key, group_summary)
-    if resume:
+    if settings.resume:
         report.resume(lambda row: row["error"] is None)
     return report
 
@@ -213,7 +165,7 @@ def _plan(
     from evodenoise.evaluation.benchmark import Case
     from evodenoise.system.device import resolve_device
 
-    resolve_device(str(overrides["device"]))
+    resolve_device(str(overrides.get("device", "auto")))
     return [
         (Case(name, sigma, preset, seed), configure(preset, pixels, overrides))
         for name, pixels in images.items()
@@ -230,21 +182,21 @@ def _measure(
     threads: int | None,
     progress: "RunProgress",
 ) -> Record:
-    """Measure a cell; if it fails, the row says why."""
-    from evodenoise.evaluation.benchmark import measure_cell
+    """Measure a case; if it fails, the row says why."""
+    from evodenoise.evaluation.benchmark import measure_case
     from evodenoise.system.device import prepare_process
 
     prepare_process(threads)
     found: dict[str, Any] = {"error": None}
     try:
-        cell = measure_cell(
+        measurement = measure_case(
             clean,
             config,
             case,
             on_epoch=progress.on_epoch,
             on_reconstruction=progress.on_reconstruction,
         )
-        found |= cell.as_dict()
+        found |= measurement.as_dict()
     except (EvodenoiseError, RuntimeError, MemoryError) as error:
         found |= {**asdict(case), "error": " ".join(f"{type(error).__name__}: {error}".split())}
     return {name: finite_or_none(found.get(name)) for name in COLUMNS}
@@ -300,3 +252,14 @@ def _line(group: Group) -> list[str]:
             std = "" if spread.std is None else f" ± {spread.std:{form}}"
             values.append(f"{spread.mean:{form}}{std}")
     return [group.image, group.preset, f"{group.sigma:g}", *values]
+
+
+COMMAND = Command(
+    benchmark,
+    pick(
+        *("clean", "sigmas", "presets", "seeds", "time_limit", "epochs"),
+        *("covariance", "refine", "patch_size", "device", "threads"),
+        *("report", "overwrite", "skip_existing", "markdown"),
+        *("json", "quiet", "verbose", "version", "help"),
+    ),
+)

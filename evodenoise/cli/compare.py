@@ -3,54 +3,47 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
 
-from evodenoise.cli import file_options, options
+from evodenoise.cli.option import Command, Given
+from evodenoise.cli.options import make, pick
 from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_table
-from evodenoise.errors import ImageError
+from evodenoise.errors import ExitCode, ImageError
 from evodenoise.evaluation.metrics import check_reference, measure_pages
 from evodenoise.images import ReadOptions, read_image
 from evodenoise.jobs.records import finite_or_none
 
 MEASURES = ("psnr", "ssim", "rmse")
 
-Reference = Annotated[
-    Path, typer.Argument(metavar="REFERENCE", help="Clean image.", show_default=False)
-]
-Images = Annotated[
-    list[Path],
-    typer.Argument(metavar="IMAGE", help="Images to compare with it.", show_default=False),
-]
 
-
-def compare(
-    reference: Reference,
-    images: Images,
-    data_range: file_options.DataRange = None,
-    axes: options.Axes = None,
-    as_json: options.Json = False,
-    verbose: options.Traceback = False,  # noqa: ARG001 - looked up by main
-    version: options.Version = False,  # noqa: ARG001 - handled by its callback
-    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
-) -> None:
+def compare(given: Given) -> ExitCode:
     """Measure PSNR in dB, SSIM and RMSE in pixel units between image files.
 
-    Neither image is normalised, shifted or clipped. All need the same shape and
-    type. The PSNR of a stack follows from the mean squared error of all pages.
+    Neither image is normalised, shifted or clipped. All need the same shape, but
+    not the same type. The PSNR of a stack follows from the mean squared error of
+    all pages.
     """
-    rows = [_compare(reference, each, data_range, ReadOptions(axes=axes)) for each in images]
-    if as_json:
+    span, reading = given.get("data_range"), make(ReadOptions, given)
+    rows = [_compare(given["truth"], each, span, reading) for each in given["images"]]
+    if given.get("json"):
         print_document(rows, _summarise(rows))
-        return
-    typer.echo(f"data range {rows[0]['data_range']:g}")
+        return ExitCode.DONE
     lines = [_cells(row["input"], row) for row in rows]
     if len(rows) > 1:
         lines.append(_cells("mean", _summarise(rows)))
-    print_table(["image", "PSNR dB", "SSIM", "RMSE"], lines, numbers=3)
+    header = ["image", "PSNR dB", "SSIM", "RMSE"]
+    spans = [f"{row['data_range']:g}" for row in rows]
+    if len(set(spans)) > 1:  # images of several types
+        header.append("data range")
+        lines = [[*line, span] for line, span in zip(lines, [*spans, ""], strict=False)]
+    else:
+        typer.echo(f"data range {spans[0]}")
+    print_table(header, lines, numbers=len(header) - 1)
+    return ExitCode.DONE
 
 
 def _compare(
@@ -74,3 +67,9 @@ def _summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _cells(name: str, row: dict[str, Any]) -> list[str]:
     psnr = "inf" if row["psnr"] is None else f"{row['psnr']:.2f}"
     return [name, psnr, f"{row['ssim']:.4f}", f"{row['rmse']:.4g}"]
+
+
+COMMAND = Command(
+    compare,
+    pick("truth", "images", "data_range", "axes", "json", "traceback", "version", "help"),
+)

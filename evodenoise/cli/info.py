@@ -1,51 +1,38 @@
 """`evodenoise info FILE`: what is read of a file, without denoising it."""
 
-import json
-import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
-from evodenoise import __version__
-from evodenoise.cli import options
+from evodenoise.cli.option import Command, Given
+from evodenoise.cli.options import make, pick
+from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_record
-from evodenoise.errors import ImageError
-from evodenoise.images import MOST_PIXELS, Image, ReadOptions, read_image
+from evodenoise.errors import ExitCode
+from evodenoise.images import ReadOptions
+from evodenoise.images.conversion import Conversion, FileSettings
 
-MOST_NOISE_PAGES = 8
-"""Evenly spaced; the noise of a stack is hardly estimated better from more."""
-
-File = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="Image or stack of pages.", show_default=False),
-]
+if TYPE_CHECKING:
+    from evodenoise.noise.estimation import NoiseEstimate
 
 
-def info(
-    file: File,
-    axes: options.Axes = None,
-    max_pixels: options.MostPixels = MOST_PIXELS,
-    as_json: options.Json = False,
-    version: options.Version = False,  # noqa: ARG001 - handled by its callback
-    show_help: options.Help = False,  # noqa: ARG001 - handled by its callback
-) -> None:
+def info(given: Given) -> ExitCode:
     """Show what is read of a file, and what of it a result will keep."""
-    image = read_image(file, ReadOptions(axes=axes, most_pixels=max_pixels))
-    found = _describe(file, image)
-    if as_json:
-        document = {"version": __version__, "files": [found], "summary": {}}
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    file: Path = given["file"]
+    found = _describe(file, Conversion.read(file, FileSettings(reading=make(ReadOptions, given))))
+    if given.get("json"):
+        print_document([found], {})
     else:
         print_record(_rows(found))
+    return ExitCode.DONE
 
 
-def _describe(file: Path, image: Image) -> dict[str, Any]:
+def _describe(file: Path, conversion: Conversion) -> dict[str, Any]:
     """Collect what there is to say, as it stands in the JSON document."""
+    image, (noise, levels) = conversion.image, _read_noise(file, conversion)
     pages, height, width = image.pages.shape[:3]
     finite = image.pixels[np.isfinite(image.pixels)]
-    levels, consistent = _noise(image)
     return {
         "file": str(file),
         "format": image.format,
@@ -57,31 +44,27 @@ def _describe(file: Path, image: Image) -> dict[str, Any]:
         "width": width,
         "channels": image.channels,
         "opacity": image.alpha is not None,
-        "minimum": finite.min().item() if finite.size else None,
-        "maximum": finite.max().item() if finite.size else None,
+        "minimum": finite.min().item(),
+        "maximum": finite.max().item(),
         "missing": image.pixels.size - finite.size,
-        "noise": levels,
-        "noise_is_white": consistent,
+        "noise": list(levels),
+        "noise_level": noise.level,
+        "noise_is_white": noise.consistent,
         "metadata": list(image.metadata.names),
         "warnings": list(image.warnings),
     }
 
 
-def _noise(image: Image) -> tuple[list[float] | None, bool | None]:
-    """Estimate the noise of each channel, root mean square over pages, and whether it is white."""
-    from evodenoise.noise.estimation import estimate_noise
+def _read_noise(file: Path, conversion: Conversion) -> "tuple[NoiseEstimate, tuple[float, ...]]":
+    """Refuse what denoising refuses; else read the noise as it does, and that of each channel."""
+    from evodenoise.denoising.checks import check_image
+    from evodenoise.denoising.noise_level import read_noise
 
-    step = math.ceil(len(image.pages) / MOST_NOISE_PAGES)
-    pages = [page.reshape(*page.shape[:2], -1) for page in image.pages[::step]]
-    try:
-        estimates = [
-            estimate_noise(np.nan_to_num(page), missing=np.isnan(page).any(-1)) for page in pages
-        ]
-    except ImageError:  # too few pixels
-        return None, None
-    squares = np.array([estimate.per_channel for estimate in estimates]) ** 2
-    levels = [float(level) for level in np.sqrt(squares.mean(axis=0))]
-    return levels, all(estimate.consistent for estimate in estimates)
+    image, missing = conversion.image, conversion.missing
+    for page in image.pages:
+        check_image(page, name=str(file))
+    pages = image.pages if image.pages.ndim == 4 else image.pages[..., None]
+    return read_noise(pages, missing if missing is None or image.is_stack else missing[None])
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -90,28 +73,26 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     size = f"{found['width']} x {found['height']} pixels"
     pages = f"{found['pages']} pages of " if found["pages"] > 1 else ""
     opacity = " and opacity, which is copied" if found["opacity"] else ""
-    missing = f", {found['missing']} not finite" if found["missing"] else ""
+    missing = f", {found['missing']} no numbers" if found["missing"] else ""
     rows = [
         ("file", found["file"]),
         ("format", found["format"]),
         ("size", f"{pages}{size}"),
         ("array", f"axes {found['axes']}, shape {tuple(found['shape'])}"),
         ("channels", f"{found['channels']}{opacity}"),
-        ("values", f"{found['dtype']}, {_number(found['minimum'])} to "
-                   f"{_number(found['maximum'])}{missing}"),
+        ("values", f"{found['dtype']}, {found['minimum']:.6g} to "
+                   f"{found['maximum']:.6g}{missing}"),
         ("noise", _noise_words(found)),
         ("metadata", f"{kept}"),
     ]  # fmt: skip
     return rows + [("warning", warning) for warning in found["warnings"]]
 
 
-def _number(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.6g}"
-
-
 def _noise_words(found: dict[str, Any]) -> str:
-    if found["noise"] is None:
-        return "cannot be estimated"
     levels = ", ".join(f"{level:.4g}" for level in found["noise"])
+    channels = f" (channels {levels})" if found["channels"] > 1 else ""
     doubt = "" if found["noise_is_white"] else "; may be correlated or not Gaussian"
-    return f"standard deviation {levels}{doubt}"
+    return f"standard deviation {found['noise_level']:.4g}{channels}{doubt}"
+
+
+COMMAND = Command(info, pick("file", "axes", "max_pixels", "json", "traceback", "version", "help"))

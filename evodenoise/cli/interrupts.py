@@ -1,28 +1,43 @@
 """Ctrl-C and SIGTERM: stop gently when asked once, at once when asked again."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-import typer
+from evodenoise.errors import ExitCode, RunError
 
-from evodenoise.errors import RunError
-
-INTERRUPTED = 130
-TERMINATED = 143
+REASONS = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}
 
 
 class InterruptedRunError(RunError):
-    """Ctrl-C ended the run before anything was written."""
+    """Ctrl-C or SIGTERM ended the run.
 
-    exit_code = INTERRUPTED
+    Parameters
+    ----------
+    code : ExitCode
+        Which of them.
+    outcome : str
+        What there is of the results.
+    """
+
+    def __init__(self, code: ExitCode, outcome: str) -> None:
+        super().__init__(f"{REASONS[code]}; {outcome}")
+        self.exit_code = code
 
 
-class Terminated(SystemExit):
-    """SIGTERM arrived: leave at once, cleaning up on the way out."""
+class Stopped(SystemExit):
+    """A signal arrived: leave at once, cleaning up on the way out.
+
+    Neither an `Exception` nor a `KeyboardInterrupt`, which libraries answer on their own.
+    """
+
+    def __init__(self, signalled: ExitCode) -> None:
+        super().__init__(signalled)
+        self.signalled = signalled
 
 
 class Interrupts:
@@ -30,8 +45,8 @@ class Interrupts:
 
     Parameters
     ----------
-    farewell : str
-        What is said when Ctrl-C ends the run at once.
+    outcome : str
+        What there is of the results if the run is ended at once.
 
     Attributes
     ----------
@@ -39,8 +54,8 @@ class Interrupts:
         Whether Ctrl-C asked for a gentle stop.
     """
 
-    def __init__(self, farewell: str = "interrupted; nothing was written") -> None:
-        self.farewell = farewell
+    def __init__(self, outcome: str = "nothing was written") -> None:
+        self.outcome = outcome
         self.stop_requested = False
         self._request: str | None = None
         self._previous: dict[int, Any] = {}
@@ -62,8 +77,10 @@ class Interrupts:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if kind is KeyboardInterrupt:
-            raise InterruptedRunError(self.farewell) from None
+        if isinstance(error, Stopped):
+            raise InterruptedRunError(error.signalled, self.outcome) from None
+        if isinstance(error, KeyboardInterrupt):
+            raise InterruptedRunError(ExitCode.INTERRUPTED, self.outcome) from None
 
     @contextmanager
     def gentle(self, message: str) -> Iterator[None]:
@@ -82,9 +99,9 @@ class Interrupts:
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self._request is None or self.stop_requested:
-            raise KeyboardInterrupt
+            raise Stopped(ExitCode.INTERRUPTED)
         self.stop_requested = True
-        typer.echo(f"\n{self._request}", err=True)
+        print(f"\n{self._request}", file=sys.stderr, flush=True)
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
-        raise Terminated(TERMINATED)
+        raise Stopped(ExitCode.TERMINATED)

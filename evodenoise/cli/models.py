@@ -25,8 +25,8 @@ class Sharing:
         Where the model is kept.
     """
 
-    shared: bool
-    save: Path | None
+    shared: bool = False
+    save: Path | None = None
 
     def check(self, plan: Plan, settings: RunSettings) -> None:
         """Refuse what makes no sense together.

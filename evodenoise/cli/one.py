@@ -3,9 +3,9 @@
 import time
 from typing import TYPE_CHECKING
 
-from evodenoise.cli.interrupts import INTERRUPTED, Interrupts
-from evodenoise.cli.output import Voice, end_line, print_records, print_refusal
-from evodenoise.errors import EvodenoiseError
+from evodenoise.cli.interrupts import Interrupts
+from evodenoise.cli.output import Voice, end_line, list_notes, print_records, print_refusal
+from evodenoise.errors import EvodenoiseError, ExitCode
 from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.process import prepare, run
@@ -25,7 +25,7 @@ STOPPING = (
 
 def denoise_one(
     job: Job, settings: RunSettings, ledger: Ledger, voice: Voice, *, started: float
-) -> int:
+) -> ExitCode:
     """Denoise one image and print what came of it.
 
     Parameters
@@ -43,8 +43,8 @@ def denoise_one(
 
     Returns
     -------
-    int
-        The exit code.
+    ExitCode
+        Whether it was done, or ended early.
 
     Raises
     ------
@@ -54,8 +54,10 @@ def denoise_one(
     if settings.resume and job.target.exists():
         ledger.start()
         voice.say(end_line(ledger.skipped(job)))
+        for line in list_notes(ledger):
+            voice.say(line)
         print_records(ledger, voice)
-        return 0
+        return ExitCode.DONE
     try:
         with Interrupts() as interrupts:
             prepared = prepare(job, settings, started=started)
@@ -71,10 +73,12 @@ def denoise_one(
         _print_quality(result, voice)
     for warning in result.findings():
         voice.say(f"warning: {warning}")
+    for line in list_notes(ledger):
+        voice.say(line)
     seconds = time.perf_counter() - started
     target = "stdout" if voice.stdout_is_taken else job.target
     voice.say(f"{result.describe()}, {seconds:.1f} s: {target}")
-    return INTERRUPTED if interrupts.stop_requested else 0
+    return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.DONE
 
 
 def _say_how_it_is_read(prepared: PreparedJob, voice: Voice) -> None:

@@ -1,30 +1,46 @@
-"""The options of the command line, each declared once."""
+"""The options of all commands, a row each: from here follow parsing, help and settings."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeVar
 
 import typer
 
 from evodenoise import __version__
+from evodenoise.cli.completion import complete_path
+from evodenoise.cli.models import Sharing
+from evodenoise.cli.option import Given, Option
+from evodenoise.cli.output import Voice
+from evodenoise.cli.request import Request
 from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
-from evodenoise.images import MOST_PIXELS
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.errors import ConfigError
+from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
+from evodenoise.images.conversion import SAME, FileSettings
+from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.naming import DEFAULT_SUFFIX, Naming
 
 FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
 MODEL, RUN, OTHER = "Model", "Run", "Other"
 
-
-def option(panel: str, help_text: str, *names: str, default: object = None, **settings: Any) -> Any:
-    """Declare an option with one plain sentence of help and its default, in a help panel."""
-    shown = "" if default is None else rf" [dim]\[default: {default}][/dim]"
-    return typer.Option(
-        *names, help=help_text + shown, show_default=False, rich_help_panel=panel, **settings
-    )
+Settings = TypeVar("Settings")
 
 
-def flag(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
-    """Declare an option without a value."""
-    return option(panel, help_text, *names, metavar=" ", **settings)
+def read_widths(text: str) -> tuple[int, ...]:
+    """Read widths separated by commas."""
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--hidden {text!r} is not a list of widths; write for example --hidden 128 or 64,64"
+        ) from None
+
+
+def read_stack(name: str) -> bool:
+    """Tell whether one model serves all pages of a stack."""
+    if name not in ("pages", "joint"):
+        raise ConfigError(f"--stack {name!r} is unknown; use pages or joint")
+    return name == "joint"
 
 
 def _from_preset(name: str) -> str:
@@ -46,216 +62,264 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Dtype = Annotated[
-    str,
-    option(
-        FILES,
-        "Values of the result: same, uint8, uint16 or float32; rounded and clipped, not rescaled.",
-        metavar="NAME",
-        default="same, as in the input",
-    ),
-]
-Strip = Annotated[bool, flag(FILES, "Drop the metadata.", "--strip")]
-ImageQuality = Annotated[
-    int | None,
-    option(
-        FILES,
+# fmt: off
+OF_DENOISING: Mapping[str, Option] = {
+    "files": Option(
+        "", list[str], "FILE", "", (Request, "files"),
+        "Noisy images, folders or glob patterns; - is one image from stdin.",
+        read=tuple, more={"autocompletion": complete_path}),
+    "output": Option(
+        "-o --output", str, "PATH", FILES, (Naming, "output"),
+        "Where the result goes: a file for one image, else a folder; - is stdout.",
+        default=f"<name>{DEFAULT_SUFFIX}<ext> beside the input"),
+    "suffix": Option(
+        "--suffix", str, "TEXT", FILES, (Naming, "suffix"),
+        "Ending of the results' names.",
+        default=f"{DEFAULT_SUFFIX}, none with -o"),
+    "format": Option(
+        "--format", str, "NAME", FILES, (Naming, "ending"),
+        "Format of the results: png, tif, jpg, npy, ...",
+        default="that of the input"),
+    "overwrite": Option(
+        "--overwrite", bool, "", FILES, (RunSettings, "overwrite"),
+        "Replace existing outputs."),
+    "skip_existing": Option(
+        "--skip-existing", bool, "", FILES, (RunSettings, "resume"),
+        "Leave images whose output exists; goes on where a run was stopped."),
+    "dtype": Option(
+        "--dtype", str, "NAME", FILES, (FileSettings, "dtype"),
+        "Values of the result: same, uint8, uint16 or float32; rounded and clipped, not "
+        "rescaled.",
+        default=f"{SAME}, as in the input"),
+    "rescale": Option(
+        "--rescale", bool, "", FILES, (FileSettings, "rescale"),
+        "With --dtype: bring the values to the span of that type, instead of rounding and "
+        "clipping them as they are."),
+    "strip": Option(
+        "--strip", bool, "", FILES, (FileSettings, "strip"),
+        "Drop the metadata."),
+    "quality": Option(
+        "--quality", int, "NUMBER", FILES, (WriteOptions, "quality"),
         "Of lossy compression, 1 to 100.",
-        "--quality",
-        metavar="NUMBER",
-        default="95 for JPEG; WebP is lossless",
-    ),
-]
-Axes = Annotated[
-    str | None,
-    option(
-        FILES,
+        default="95 for JPEG; WebP is lossless"),
+    "axes": Option(
+        "--axes", str, "LETTERS", FILES, (ReadOptions, "axes"),
         "What the axes of an array or a stack are, for example TYX or YXC: rows Y, columns X, "
         "channels C, all others pages.",
-        metavar="LETTERS",
-        default="as the file says",
-    ),
-]
-Mask = Annotated[
-    Path | None,
-    option(
-        FILES,
+        default="as the file says"),
+    "mask": Option(
+        "--mask", Path, "FILE", FILES, (FileSettings, "mask"),
         "Image whose values other than zero mark missing pixels; they are filled.",
-        metavar="FILE",
-        default="none; in float files NaN is missing, too",
-    ),
-]
-Stack = Annotated[
-    str,
-    option(
-        RUN,
-        "pages: a model for each page of a stack; joint: one for all, faster.",
-        metavar="NAME",
-        default="pages",
-    ),
-]
-MostPixels = Annotated[
-    int,
-    option(
-        FILES,
+        default="none; in float files NaN is missing, too"),
+    "max_pixels": Option(
+        "--max-pixels", int, "COUNT", FILES, (ReadOptions, "most_pixels"),
         "Refuse larger files, pages counted, unread.",
-        "--max-pixels",
-        metavar="COUNT",
-        default=f"{MOST_PIXELS // 10**6} million",
-    ),
-]
-PresetName = Annotated[
-    str,
-    option(
-        RUN,
+        default=f"{MOST_PIXELS // 10**6} million"),
+    "recursive": Option(
+        "-r --recursive", bool, "", MANY, (Request, "recursive"),
+        "Folders inside of folders, too; the output mirrors them."),
+    "jobs": Option(
+        "-j --jobs", int, "COUNT", MANY, (Request, "jobs"),
+        "Images at once, each in a process; they share the cores.",
+        default="one a GPU; on the CPU one, or as many small ones as there are cores",
+        more={"min": 1}),
+    "fail_fast": Option(
+        "--fail-fast", bool, "", MANY, (Request, "fail_fast"),
+        "Begin no further image after one failed."),
+    "dry_run": Option(
+        "--dry-run", bool, "", MANY, (Request, "dry_run"),
+        "Print what would be done, and do nothing."),
+    "reference": Option(
+        "--reference", Path, "PATH", RESULTS, (Request, "reference"),
+        "Clean image, or a folder with clean images of the same names; prints PSNR in dB and "
+        "SSIM, before and after.",
+        default="none"),
+    "data_range": Option(
+        "--data-range", float, "VALUE", RESULTS, (RunSettings, "data_range"),
+        "Peak value for PSNR and SSIM, in pixel units.",
+        default="span of the integer type; for floats the reference's max - min"),
+    "report": Option(
+        "--report", Path, "FILE", RESULTS, (Request, "report"),
+        "A row for each image: .json, .jsonl or .csv.",
+        default="none"),
+    "figure": Option(
+        "--figure", Path, "PATH", RESULTS, (Request, "figure"),
+        "Picture for comparison, .png; for many images a folder, with contact sheets.",
+        default="none"),
+    "residual": Option(
+        "--residual", Path, "PATH", RESULTS, (Request, "residual"),
+        "Noisy minus denoised, as 32-bit floats, .tif or .npy; for many images a folder.",
+        default="none"),
+    "preset": Option(
+        "--preset", str, "NAME", RUN, (RunSettings, "preset"),
         f"{', '.join(PRESETS)}; see 'evodenoise presets'.",
-        "--preset",
-        metavar="NAME",
-        default=DEFAULT_PRESET,
-    ),
-]
-TimeLimit = Annotated[
-    float | None,
-    option(
-        RUN,
+        default=DEFAULT_PRESET),
+    "time_limit": Option(
+        "--time-limit", float, "SECONDS", RUN, (DenoiseConfig, "time_limit"),
         "Seconds for each image, files included; training is shortened to fit.",
-        metavar="SECONDS",
-        default="none",
-    ),
-]
-Sigma = Annotated[
-    float | None,
-    option(
-        MODEL,
-        "Noise level, as standard deviation in pixel units.",
-        metavar="VALUE",
-        default="estimated from the image",
-    ),
-]
-CovarianceName = Annotated[
-    str | None,
-    option(
-        MODEL,
-        "dct: the decoder emits variances beside means; none: means only.",
-        "--covariance",
-        metavar="NAME",
-        default=_from_preset("covariance"),
-    ),
-]
-RefinementName = Annotated[
-    str | None,
-    option(
-        MODEL,
-        "Local models on similar patches at the end: full, gaussian or none.",
-        "--refine",
-        metavar="NAME",
-        default=_from_preset("refinement"),
-    ),
-]
-PatchSize = Annotated[
-    int | None,
-    option(
-        MODEL,
-        "Side of the square patches, at least 4.",
-        metavar="PIXELS",
-        default="7 to 10 by the noise, 6 to 8 in colour, less for a tiny image",
-    ),
-]
-Latents = Annotated[
-    int | None,
-    option(MODEL, "Binary latents.", metavar="COUNT", default=_from_preset("latents")),
-]
-Hidden = Annotated[
-    str | None,
-    option(
-        MODEL,
-        "Units of each hidden layer of the decoder, separated by commas.",
-        metavar="WIDTHS",
-        default=_from_preset("hidden"),
-    ),
-]
-States = Annotated[
-    int | None,
-    option(MODEL, "Variational states a patch.", metavar="COUNT", default=_from_preset("states")),
-]
-Epochs = Annotated[
-    int | None,
-    option(
-        RUN,
+        default="none"),
+    "epochs": Option(
+        "--epochs", int, "COUNT", RUN, (DenoiseConfig, "epochs"),
         "Length of the training, in passes over a sub-lattice of the patches.",
-        metavar="COUNT",
-        default=_from_preset("epochs"),
-    ),
-]
-SaveModel = Annotated[
-    Path | None,
-    option(MODEL, "Keep the trained model.", "--save-model", metavar="FILE", default="none"),
-]
-LoadModel = Annotated[
-    Path | None,
-    option(
-        MODEL,
+        default=_from_preset("epochs")),
+    "sigma": Option(
+        "--sigma", float, "VALUE", MODEL, (DenoiseConfig, "noise_std"),
+        "Noise level, as standard deviation in pixel units.",
+        default="estimated from the image"),
+    "covariance": Option(
+        "--covariance", str, "NAME", MODEL, (DenoiseConfig, "covariance"),
+        "dct: the decoder emits variances beside means; none: means only.",
+        default=_from_preset("covariance")),
+    "refine": Option(
+        "--refine", str, "NAME", MODEL, (DenoiseConfig, "refinement"),
+        "Local models on similar patches at the end: full, gaussian or none.",
+        default=_from_preset("refinement")),
+    "patch_size": Option(
+        "--patch-size", int, "PIXELS", MODEL, (DenoiseConfig, "patch_size"),
+        "Side of the square patches, at least 4.",
+        default="7 to 10 by the noise, 6 to 8 in colour, less for a tiny image"),
+    "latents": Option(
+        "--latents", int, "COUNT", MODEL, (DenoiseConfig, "latents"),
+        "Binary latents.",
+        default=_from_preset("latents")),
+    "hidden": Option(
+        "--hidden", str, "WIDTHS", MODEL, (DenoiseConfig, "hidden"),
+        "Units of each hidden layer of the decoder, separated by commas.",
+        default=_from_preset("hidden"), read=read_widths),
+    "states": Option(
+        "--states", int, "COUNT", MODEL, (DenoiseConfig, "states"),
+        "Variational states a patch.",
+        default=_from_preset("states")),
+    "stack": Option(
+        "--stack", str, "NAME", RUN, (RunSettings, "joint"),
+        "pages: a model for each page of a stack; joint: one for all, faster.",
+        default="pages", read=read_stack),
+    "save_model": Option(
+        "--save-model", Path, "FILE", MODEL, (Sharing, "save"),
+        "Keep the trained model.",
+        default="none"),
+    "load_model": Option(
+        "--load-model", Path, "FILE", MODEL, (RunSettings, "model"),
         "Begin with a kept model: no training, unless --epochs asks for more of it.",
-        "--load-model",
-        metavar="FILE",
-        default="none",
-    ),
-]
-ShareModel = Annotated[
-    bool,
-    flag(MODEL, "Train one model on a sample of all images, and use it for each.", "--share-model"),
-]
-Seed = Annotated[int, option(RUN, "Seed of all randomness.", metavar="NUMBER", default=0)]
-Device = Annotated[
-    str,
-    option(
-        RUN,
+        default="none"),
+    "share_model": Option(
+        "--share-model", bool, "", MODEL, (Sharing, "shared"),
+        "Train one model on a sample of all images, and use it for each."),
+    "seed": Option(
+        "--seed", int, "NUMBER", RUN, (RunSettings, "seed"),
+        "Seed of all randomness.",
+        default=0),
+    "device": Option(
+        "--device", str, "NAME", RUN, (DenoiseConfig, "device"),
         "auto, cpu, cuda, cuda:N or mps; auto takes a CUDA GPU if there is one.",
-        metavar="NAME",
-        default="auto",
-    ),
-]
-Threads = Annotated[
-    int | None,
-    option(RUN, "CPU threads of an image.", min=1, metavar="COUNT", default="all cores"),
-]
-Quiet = Annotated[bool, flag(OTHER, "No progress and no summary.", "-q", "--quiet")]
-Verbose = Annotated[
-    bool,
-    flag(OTHER, "One line an epoch; the traceback of an error.", "-v", "--verbose"),
-]
-Traceback = Annotated[bool, flag(OTHER, "Show the traceback of an error.", "-v", "--verbose")]
-Json = Annotated[bool, flag(OTHER, "Print one JSON document on stdout.", "--json")]
-Version = Annotated[
-    bool,
-    flag(OTHER, "Print the version and exit.", "--version", callback=_print_version, is_eager=True),
-]
-Help = Annotated[
-    bool,
-    flag(OTHER, "Show this help and exit.", "-h", "--help", callback=_print_help, is_eager=True),
-]
+        default="auto"),
+    "threads": Option(
+        "--threads", int, "COUNT", RUN, (RunSettings, "threads"),
+        "CPU threads of an image.",
+        default="all cores", more={"min": 1}),
+    "json": Option(
+        "--json", bool, "", OTHER, (Voice, "as_json"),
+        "Print one JSON document on stdout."),
+    "quiet": Option(
+        "-q --quiet", bool, "", OTHER, (Voice, "quiet"),
+        "No progress and no summary."),
+    "verbose": Option(
+        "-v --verbose", bool, "", OTHER, (Voice, "verbose"),
+        "One line an epoch; the traceback of an error."),
+    "version": Option(
+        "--version", bool, "", OTHER, None,
+        "Print the version and exit.",
+        more={"callback": _print_version, "is_eager": True}),
+    "help": Option(
+        "-h --help", bool, "", OTHER, None,
+        "Show this help and exit.",
+        more={"callback": _print_help, "is_eager": True}),
+}
+"""Those of `evodenoise FILE...`, all of them."""
 
-Command = Callable[..., None]
+OF_OTHERS: Mapping[str, Option] = {
+    "file": Option(
+        "", Path, "FILE", "", None,
+        "Image or stack of pages."),
+    "truth": Option(
+        "", Path, "REFERENCE", "", None,
+        "Clean image."),
+    "images": Option(
+        "", list[Path], "IMAGE", "", None,
+        "Images to compare with it."),
+    "clean": Option(
+        "", list[Path], "CLEAN", "", None,
+        "Clean 8- or 16-bit images."),
+    "sigmas": Option(
+        "--sigma", str, "VALUES", RUN, None,
+        "Noise levels to add, in pixel units, separated by commas.",
+        default="25"),
+    "presets": Option(
+        "--preset", str, "NAMES", RUN, None,
+        "Presets to measure, separated by commas.",
+        default=DEFAULT_PRESET),
+    "seeds": Option(
+        "--seeds", str, "NUMBERS", RUN, None,
+        "Seeds of noise and denoiser, separated by commas; means and standard deviations are "
+        "over them.",
+        default=0),
+    "markdown": Option(
+        "--markdown", bool, "", RESULTS, None,
+        "Print the table as Markdown."),
+    "traceback": Option(
+        "-v --verbose", bool, "", OTHER, None,
+        "Show the traceback of an error."),
+}
+# fmt: on
+"""Those that only other commands have."""
+
+OPTIONS: Mapping[str, Option] = {**OF_DENOISING, **OF_OTHERS}
 
 
-def make_app(
-    command: Command, *, epilog: str | None = None, completion: bool = False
-) -> typer.Typer:
-    """Wrap one function as a Typer application of its own.
+def pick(*names: str) -> dict[str, Option]:
+    """Take options out of the table, in the order of the names."""
+    return {name: OPTIONS[name] for name in names}
+
+
+def given_for(settings: type, given: Given) -> dict[str, Any]:
+    """Find what was given for the fields of some settings.
 
     Parameters
     ----------
-    command : callable
-        Its parameters are the options.
-    epilog : str, optional
-        Below the help.
-    completion : bool
-        Whether it has the options that set up completion in a shell.
+    settings : type
+        As the rows of the table name it.
+    given : mapping
+        What was typed.
+
+    Returns
+    -------
+    dict
+        Values by the names of the fields.
     """
-    app = typer.Typer(
-        add_completion=completion,
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
+    rows = ((OPTIONS[name].decides, value) for name, value in given.items())
+    return {decides[1]: value for decides, value in rows if decides and decides[0] is settings}
+
+
+def make(settings: type[Settings], given: Given) -> Settings:
+    """Make settings of what was given; all else is as they say."""
+    return settings(**given_for(settings, given))
+
+
+def make_run_settings(given: Given) -> RunSettings:
+    """Make the settings of a run of what was given; all else is as they say.
+
+    Raises
+    ------
+    ConfigError
+        If options contradict each other, or name what is unknown.
+    """
+    files = FileSettings(
+        reading=make(ReadOptions, given),
+        writing=make(WriteOptions, given),
+        **given_for(FileSettings, given),
     )
-    app.command(epilog=epilog, add_help_option=False)(command)
-    return app
+    return RunSettings(
+        files=files,
+        overrides=given_for(DenoiseConfig, given),
+        **given_for(RunSettings, given),
+    )

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import typer
 
 from evodenoise.cli.streams import STREAM
 from evodenoise.cli.tables import print_table
-from evodenoise.errors import EvodenoiseError
+from evodenoise.errors import EvodenoiseError, ExitCode, plural
 from evodenoise.jobs.forecast import describe_seconds
 from evodenoise.jobs.job import describe_noise
 from evodenoise.jobs.ledger import Ledger
@@ -19,8 +19,8 @@ from evodenoise.jobs.plan import Plan
 from evodenoise.jobs.records import Record, Status, document, summarise
 from evodenoise.jobs.rehearsal import rehearse_plan
 
-ALL_FAILED, SOME_FAILED = 1, 3
-"""Exit codes of a batch."""
+SLACK = 1.1
+"""A run that takes longer than so many times its limit is worth a word."""
 
 NAMES = {status: str(status) for status in Status}
 PROSPECTS = {
@@ -79,15 +79,7 @@ def print_records(ledger: Ledger, voice: Voice, *, passed_over: int = 0) -> None
         print_table(header, lines + means, numbers=4)
 
 
-def exit_code(ledger: Ledger) -> int:
-    """Tell by number whether images of a batch failed."""
-    failed, total = ledger.count_failures()
-    if not failed:
-        return 0
-    return ALL_FAILED if failed == total else SOME_FAILED
-
-
-def print_refusal(error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int:
+def print_refusal(error: EvodenoiseError, ledger: Ledger, voice: Voice) -> ExitCode:
     """Print why the only image of a run failed, in the JSON document too if one is wanted.
 
     Parameters
@@ -101,8 +93,8 @@ def print_refusal(error: EvodenoiseError, ledger: Ledger, voice: Voice) -> int:
 
     Returns
     -------
-    int
-        The exit code.
+    ExitCode
+        That of the error.
 
     Raises
     ------
@@ -158,8 +150,9 @@ def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> None:
         print_document(records, {**summary, "forecast_seconds": seconds})
     counts = count_records(ledger, plan, PROSPECTS)
     voice.say(f"{counts}; about {describe_seconds(seconds)} on one core; nothing was done")
-    if code := exit_code(ledger):
-        raise typer.Exit(code)
+    failed, total = ledger.count_failures()
+    if failed:
+        raise typer.Exit(ExitCode.of_many(failed, total))
 
 
 def _print_prospect(record: Record, voice: Voice) -> None:
@@ -199,8 +192,7 @@ def count_records(ledger: Ledger, plan: Plan, names: Mapping[Status, str] = NAME
     counts = Counter(record["status"] for record in ledger.records.values())
     parts = [f"{counts[status]} {name}" for status, name in names.items() if counts[status]]
     if plan.passed_over:
-        files = "file" if plan.passed_over == 1 else "files"
-        parts.append(f"{plan.passed_over} {files} passed over")
+        parts.append(f"{plural(plan.passed_over, 'file')} passed over")
     return ", ".join(parts)
 
 
@@ -221,3 +213,54 @@ def end_line(record: Record) -> str:
 def _reason(record: Record) -> str:
     """Say why an image failed, without its name."""
     return str(record["error"]).removeprefix(f"{record['input']}: ")
+
+
+def list_notes(ledger: Ledger) -> Iterator[str]:
+    """Say after a run which wishes came to nothing.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        All that became of the images.
+
+    Yields
+    ------
+    str
+        A line each.
+    """
+    settings = ledger.settings
+    done = [record for record in ledger.records.values() if record["status"] == Status.DONE]
+    if settings.joint and done and all(record["pages"] == 1 for record in done):
+        yield "note: --stack joint did nothing: no image has several pages"
+    if settings.threads is not None and any(record["device"] != "cpu" for record in done):
+        yield "note: --threads did next to nothing: the work was not done by the CPU"
+    limit = settings.overrides.get("time_limit")
+    late = [
+        record for record in done if limit is not None and record["wall_seconds"] > limit * SLACK
+    ]
+    if late:
+        longest = max(record["wall_seconds"] for record in late)
+        yield (
+            f"note: the time limit of {limit:g} s was too short for start-up, files and the least "
+            f"of training; {plural(len(late), 'image')} took up to {longest:.1f} s"
+        )
+    yield from _list_gaps(ledger)
+
+
+def _list_gaps(ledger: Ledger) -> Iterator[str]:
+    """Say what images that were skipped lack."""
+    skipped = [job for job, record in ledger.records.items() if record["status"] == Status.SKIPPED]
+    beside = [path for job in skipped for path in job.outputs() if path != job.target]
+    missing = [path for path in beside if not path.exists()]
+    if missing:
+        more = f" and {plural(len(missing) - 1, 'file')} more" if len(missing) > 1 else ""
+        yield (
+            f"note: {missing[0]}{more}: not there, and not made for an image that is skipped; "
+            "--overwrite makes all anew"
+        )
+    unknown = [job for job in skipped if job.reference and ledger.records[job]["ssim"] is None]
+    if unknown:
+        yield (
+            f"note: {plural(len(unknown), 'image')} skipped and not measured; "
+            "evodenoise compare does that"
+        )

@@ -17,21 +17,15 @@ MINIMUM_PATCH_SIZE = 4
 MAXIMUM_LATENTS = 32_766
 """States are stored as 16-bit indices, one of which marks an empty place."""
 
-
-class ParentSelection(StrEnum):
-    """How parents are drawn from the variational states of a patch."""
-
-    FITNESS = "fitness"
-    UNIFORM = "uniform"
+MAXIMUM_WIDTH = 2**20
+"""Of a hidden layer; beyond it no machine has the memory."""
 
 
 class Mutation(StrEnum):
     """How an offspring differs from its parent."""
 
-    UNIFORM = "uniform"
     SPARSE = "sparse"
     GUIDED = "guided"
-    NONE = "none"
 
 
 class Schedule(StrEnum):
@@ -73,9 +67,9 @@ def _number(name: str, value: Any, least: float, most: float = math.inf) -> None
 
 def _positive(name: str, value: Any) -> None:
     """Demand a finite number above 0."""
-    _number(name, value, 0)
-    if value == 0:
-        raise ConfigError(f"{name} is 0; it must be positive")
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not known or not math.isfinite(value) or value <= 0:
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number above 0")
 
 
 def _coerce(config: object, **choices: type[StrEnum]) -> None:
@@ -95,20 +89,20 @@ class EvolutionConfig:
 
     Attributes
     ----------
-    selection : ParentSelection
-        How parents are drawn; in both cases without replacement.
     mutation : Mutation
-        Which bits of a parent are flipped.
+        Which bits of a parent are flipped: ``sparse``: any, at rates that keep the number of ones
+        near that of the prior; ``guided``: those that promise most.
     crossover : bool
         Whether each offspring is first crossed with another parent at one point.
     parents : int
-        Parents a patch and generation; capped at the number of states.
+        Parents a patch and generation, drawn by fitness; capped at the number of states.
     offspring : int
         Offspring a parent; guided mutation spreads their total over the parents by promise.
     generations : int
         Rounds of an E-step; from the second on, parents come from the last offspring.
     mean_flips : float
-        Bits that sparsity-driven mutation flips in an offspring, on average.
+        Bits that sparsity-driven mutation flips in an offspring, on average; more where the
+        parent's number of ones is far from that of the prior.
     uniform_share : float
         Share of guided offspring that flip a random bit, so that none is out of reach.
     migrants : int
@@ -120,7 +114,6 @@ class EvolutionConfig:
         If a setting is out of range.
     """
 
-    selection: ParentSelection = ParentSelection.FITNESS
     mutation: Mutation = Mutation.GUIDED
     crossover: bool = False
     parents: int = 2
@@ -131,16 +124,12 @@ class EvolutionConfig:
     migrants: int = 4
 
     def __post_init__(self) -> None:
-        _coerce(self, selection=ParentSelection, mutation=Mutation)
+        _coerce(self, mutation=Mutation)
         for name in ("parents", "offspring", "generations"):
             _whole(name, getattr(self, name), 1)
         _whole("migrants", self.migrants, 0)
         _positive("mean_flips", self.mean_flips)
         _number("uniform_share", self.uniform_share, 0, 1)
-        if self.mutation is Mutation.NONE and not self.crossover and not self.migrants:
-            raise ConfigError(
-                "no state could ever change without mutation, crossover and migrants; use one"
-            )
         if self.mutation is Mutation.GUIDED and self.crossover:
             raise ConfigError("guided mutation starts from parents as they are; drop crossover")
 
@@ -285,7 +274,7 @@ class DenoiseConfig:
                 f"hidden is {self.hidden!r}; it must be a tuple of one or more widths"
             )
         for width in self.hidden:
-            _whole("width of a hidden layer", width, 1, 2**20)
+            _whole("width of a hidden layer", width, 1, MAXIMUM_WIDTH)
         if not isinstance(self.group_sizes, tuple) or not self.group_sizes:
             raise ConfigError(
                 f"group_sizes is {self.group_sizes!r}; it must be a tuple of one or more"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +34,28 @@ class DistinctChannels:
     sources: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, pages: Array, missing: Mask | None = None) -> "DistinctChannels":
-        """Take apart pages (T, Y, X, C), of which nan and `missing` (T, Y, X) are unknown."""
+    def of(
+        cls, pages: Array, missing: Mask | None = None, *, most_pages: int | None = None
+    ) -> "DistinctChannels":
+        """Take apart pages (T, Y, X, C), of which nan and `missing` (T, Y, X) are unknown.
+
+        Parameters
+        ----------
+        pages : ndarray, shape (T, Y, X, C)
+            Finite or nan.
+        missing : ndarray of bool, shape (T, Y, X), optional
+            Pixels that do not count.
+        most_pages : int, optional
+            Take the values of so many pages only; all of them still tell which channels differ.
+        """
         unknown = np.isnan(pages).any(-1) if pages.dtype.kind == "f" else np.zeros(1, bool)
         unknown = np.broadcast_to(unknown, pages.shape[:-1]).copy()
         if missing is not None:
             unknown = unknown | missing
         kept, sources = _distinct_channels(pages, ~unknown)
+        if most_pages is not None:
+            chosen = spread_pages(unknown, most_pages)
+            pages, unknown = pages[chosen], unknown[chosen]
         values = pages[..., kept].astype(np.float64)
         for page, gaps in zip(values, unknown, strict=True):
             fill_missing(page, gaps)
@@ -73,6 +89,13 @@ class DistinctChannels:
                 seen = pages[..., channel][~self.missing]
                 result[..., channel] = seen[0] if len(seen) else 0.0
         return result
+
+
+def spread_pages(missing: Mask, most: int) -> Indices:
+    """Choose pages, evenly spaced, of those that are not missing (T, Y, X) altogether."""
+    known = np.flatnonzero(~missing.all(axis=(1, 2)))
+    places = np.linspace(0, len(known) - 1, min(len(known), most)).round()
+    return known[np.unique(places.astype(np.intp))]
 
 
 def _distinct_channels(pages: Array, seen: Mask) -> tuple[list[int], tuple[int | None, ...]]:

@@ -1,23 +1,20 @@
-"""A trained model to be kept: with it a sibling image is denoised without training."""
+"""A trained model to be kept: with it a sibling image is denoised without training.
 
-import io
+`model_file` knows what its file looks like.
+"""
+
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising.model_file import CODEBOOK, Header, pack, unpack
 from evodenoise.denoising.scaling import Scaling
-from evodenoise.errors import ImageError, ModelError
+from evodenoise.errors import ImageError
 from evodenoise.patches.grid import PatchGrid
 from evodenoise.tvae.model import BinaryLatentVAE
-
-FORMAT = "evodenoise model"
-FORMAT_VERSION = 1
-LARGEST_FILE = 1 << 30
-"""Bytes; no model comes near it, and a foreign file need not be read whole to be refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,30 +116,26 @@ class Checkpoint:
             )
 
     def to_bytes(self) -> bytes:
-        """Serialise the model: plain tensors, numbers and text, no code."""
-        document = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "scaling": {
-                "peak": self.scaling.peak,
-                "deviation": self.scaling.deviation,
-                "offset": torch.from_numpy(self.scaling.offset),
-                "mixing": torch.from_numpy(self.scaling.mixing),
-            },
-        }
-        buffer = io.BytesIO()
-        torch.save(document, buffer)
-        return buffer.getvalue()
+        """Serialise the model: tensors, numbers and text, no code."""
+        header = Header(
+            latents=self.latents,
+            hidden=self.hidden,
+            patch_size=self.patch_size,
+            channels=self.channels,
+            covariance=self.covariance,
+            unlocked=self.unlocked,
+            scaling=self.scaling,
+        )
+        return pack(header, {**self.weights, CODEBOOK: self.codebook})
 
 
-def read_model(path: Path) -> Checkpoint:
+def read_model(path: str | Path) -> Checkpoint:
     """Read a model that `Checkpoint.to_bytes` made.
 
     Parameters
     ----------
-    path : Path
-        The file. No code in it is run.
+    path : str or Path
+        The file. There is no code in it.
 
     Returns
     -------
@@ -152,52 +145,8 @@ def read_model(path: Path) -> Checkpoint:
     Raises
     ------
     ModelError
-        If the file cannot be read, is damaged, foreign, or of a later version.
+        If the file cannot be read, is damaged, foreign, or of another version.
     """
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{path}: is not a model of evodenoise")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
-    try:
-        document = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises almost anything on foreign data
-        raise ModelError(f"{path}: is damaged or not a model of evodenoise") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ModelError(f"{path}: is not a model of evodenoise")
-    if document.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{path}: version {document.get('format_version')} of the format; this evodenoise "
-            f"reads version {FORMAT_VERSION}; train the model anew or update"
-        )
-    return _parse(path, document)
-
-
-def _parse(path: Path, document: dict[str, Any]) -> Checkpoint:
-    """Check that all fields are there and fit together."""
-    try:
-        fields = {name: document[name] for name in Checkpoint.__dataclass_fields__}
-        fields["hidden"] = tuple(fields["hidden"])
-        scaling = dict(fields["scaling"])
-        for name in ("offset", "mixing"):
-            scaling[name] = scaling[name].numpy()
-        trained = Checkpoint(**{**fields, "scaling": Scaling(**scaling)})
-        trained.build(torch.device("cpu"))
-        finite = all(bool(torch.isfinite(value).all()) for value in trained.weights.values())
-        codes = trained.codebook
-        known = codes.dtype == torch.int16 and bool(
-            ((codes >= 0) & (codes <= trained.latents)).all()
-        )
-        square = trained.scaling.mixing.shape == (trained.channels, trained.channels)
-        sound = finite and known and square and codes.ndim == 2 and len(codes) > 0
-        sound = (
-            sound
-            and trained.scaling.offset.shape == (trained.channels,)
-            and trained.scaling.deviation > 0
-        )
-    except Exception as error:  # whatever does not fit
-        raise ModelError(f"{path}: is damaged: {type(error).__name__}") from error
-    if not sound:
-        raise ModelError(f"{path}: is damaged: values out of range")
-    return trained
+    header, tensors = unpack(Path(path))
+    codebook = tensors.pop(CODEBOOK)
+    return Checkpoint(weights=tensors, codebook=codebook, **vars(header))

@@ -1,84 +1,43 @@
 """From a noisy array to a clean one."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from evodenoise.config.presets import DEFAULT_PRESET, default_patch_size, preset_config
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.denoising.checks import RandomSource, check_finite, check_image, make_generator
+from evodenoise.denoising.checks import (
+    RandomSource,
+    as_array,
+    as_mask,
+    as_stack,
+    check_image,
+    make_generator,
+)
 from evodenoise.denoising.denoiser import Fitted, OnShare
 from evodenoise.denoising.preparing import Prepared, prepare
-from evodenoise.errors import ImageError, TrainingError
+from evodenoise.denoising.result import Array, DenoiseResult, unchanged
+from evodenoise.errors import ImageError, ModelError, TrainingError
 from evodenoise.noise.estimation import NoiseEstimate
-from evodenoise.system.device import resolve_device
+from evodenoise.system.device import resolve_device, synchronise
+from evodenoise.system.numbers import round_to
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
-Array = npt.NDArray[Any]
 OnEpoch = Callable[[EpochReport], bool | None]
 
 
-@dataclass(frozen=True)
-class DenoiseResult:
-    """A denoised image and how it came about.
-
-    Attributes
-    ----------
-    image : ndarray
-        The estimate, of the input's shape and dtype.
-    std : ndarray of float32, of the same shape
-        Predicted standard deviation of the error of the first estimate, in pixel units; zeros
-        where no covariance was learned.
-    noise_std : float
-        Noise level used, in pixel units: given, estimated, or learned if neither.
-    noise_estimate : NoiseEstimate
-        What the image itself says about its noise.
-    free_energy : float
-        Mean over all patches, in nats per patch of pixel values; nan for a constant image.
-    history : tuple of EpochReport
-        One report an epoch.
-    stop_reason : StopReason
-        Why training ended.
-    patch_size : int
-        Side of the patches, in pixels.
-    device : str
-        Where it was computed.
-    model : Checkpoint or None
-        What was learned; None for a constant image.
-    training_seconds, reconstruction_seconds, refinement_seconds : float
-        Wall time of the three parts.
-    """
-
-    image: Array
-    std: Array
-    noise_std: float
-    noise_estimate: NoiseEstimate
-    free_energy: float
-    history: tuple[EpochReport, ...]
-    stop_reason: StopReason
-    patch_size: int
-    device: str
-    model: Checkpoint | None = None
-    training_seconds: float = 0.0
-    reconstruction_seconds: float = 0.0
-    refinement_seconds: float = 0.0
-
-
 def denoise(
-    image: Array,
-    config: DenoiseConfig | None = None,
+    image: npt.ArrayLike,
+    config: DenoiseConfig | str | None = None,
     *,
-    missing: Array | None = None,
+    missing: npt.ArrayLike | None = None,
     model: Checkpoint | None = None,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
@@ -88,13 +47,13 @@ def denoise(
 
     Parameters
     ----------
-    image : ndarray, shape (Y, X) or (Y, X, C)
+    image : array-like, shape (Y, X) or (Y, X, C)
         Noisy image, integer or float; C at most 4. It is not modified. Pixels with a nan are
         missing: they are left out of the training and filled with the model's estimate.
-    config : DenoiseConfig, optional
-        Settings; by default the preset ``balanced``, fitted to the image.
-    missing : ndarray of bool, shape (Y, X), optional
-        More missing pixels.
+    config : DenoiseConfig or str, optional
+        Settings, or the name of a preset; by default ``balanced``, fitted to the image.
+    missing : array-like, shape (Y, X), optional
+        More missing pixels: those that are not zero.
     model : Checkpoint, optional
         Of a sibling image, `DenoiseResult.model`. It replaces the settings of the model and its
         patches, and is trained further for as many epochs as the settings say, 0 for none.
@@ -114,9 +73,9 @@ def denoise(
     ------
     ImageError
         If the array is no image, smaller than 4 x 4 pixels, infinite somewhere or missing
-        altogether.
+        altogether; if the mask is not one of its pixels.
     ConfigError
-        If the patch size does not fit the image, or the seed is out of range.
+        If the settings are none or do not fit the image, or the seed is out of range.
     DeviceError
         If the device is not there.
     TrainingError
@@ -138,11 +97,13 @@ def denoise(
     >>> result.image.shape
     (32, 32)
     """
-    check_image(image, config)
+    pixels = as_array(image)
+    check_image(pixels)
+    gaps = as_mask(missing, pixels.shape[:2])
     result = denoise_stack(
-        image[None],
+        pixels[None],
         config,
-        missing=None if missing is None else missing[None],
+        missing=None if gaps is None else gaps[None],
         model=model,
         rng=rng,
         on_epoch=on_epoch,
@@ -152,10 +113,10 @@ def denoise(
 
 
 def denoise_stack(
-    stack: Array,
-    config: DenoiseConfig | None = None,
+    stack: npt.ArrayLike,
+    config: DenoiseConfig | str | None = None,
     *,
-    missing: Array | None = None,
+    missing: npt.ArrayLike | None = None,
     model: Checkpoint | None = None,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
@@ -165,10 +126,10 @@ def denoise_stack(
 
     Parameters
     ----------
-    stack : ndarray, shape (T, Y, X) or (T, Y, X, C)
+    stack : array-like, shape (T, Y, X) or (T, Y, X, C)
         Noisy pages.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        Missing pixels, beside those with a nan.
+    missing : array-like, shape (T, Y, X), optional
+        Missing pixels, beside those with a nan: those that are not zero.
     config, model, rng, on_epoch, on_reconstruction
         As in `denoise`; the cost of training does not grow with the number of pages.
 
@@ -183,23 +144,68 @@ def denoise_stack(
         As in `denoise`.
     """
     started = time.perf_counter()
-    config = _check_stack(stack, config)
+    noisy, config = as_stack(stack, config)
+    gaps = as_mask(missing, noisy.shape[:3])
+    _check_model(model)
     device = resolve_device(config.device)
     generator = make_generator(rng, device)
-    pages = stack if stack.ndim == 4 else stack[..., None]  # (T, Y, X, C)
-    channels = DistinctChannels.of(pages, missing)
+    pages = _with_channels(noisy)
+    channels = DistinctChannels.of(pages, gaps)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
-        image = _like(channels.restore(channels.values, pages), stack)
-        return _constant(image, pages.shape[-1], device)
+        image = _like(channels.restore(channels.values, pages), noisy)
+        return unchanged(image, NoiseEstimate.none(pages.shape[-1]), str(device))
     deadline = None if config.time_limit is None else started + config.time_limit
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
-    denoiser, scaling = prepared.denoiser, prepared.scaling
+    if not prepared.noise_std and not channels.missing.any():
+        return unchanged(noisy.copy(), prepared.noise, str(device))
+    outcome = _run(prepared, model, on_epoch, on_reconstruction)
+    image, std = _in_pixels(prepared, channels, pages, outcome)
+    grid = prepared.denoiser.sources[0].grid
+    return DenoiseResult(
+        image=_like(image, noisy),
+        std=std.reshape(noisy.shape),
+        noise_std=prepared.noise_std,
+        noise_estimate=prepared.noise,
+        free_energy=prepared.scaling.log_density(outcome.free_energy, grid.pixels),
+        history=outcome.history,
+        stop_reason=_stop_reason(outcome.history),
+        patch_size=grid.patch_size,
+        device=str(device),
+        model=Checkpoint.of(outcome.fitted.model, outcome.fitted.codebook, grid, prepared.scaling),
+        training_seconds=outcome.trained - started,
+        reconstruction_seconds=outcome.rebuilt - outcome.trained,
+        refinement_seconds=outcome.refined - outcome.rebuilt,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a denoiser: scaled values (T, Y, X, C), nats a patch, and when it was."""
+
+    fitted: Fitted
+    history: tuple[EpochReport, ...]
+    estimate: Array
+    variance: Array
+    free_energy: float
+    trained: float
+    rebuilt: float
+    refined: float
+
+
+def _run(
+    prepared: Prepared,
+    model: Checkpoint | None,
+    on_epoch: OnEpoch | None,
+    on_reconstruction: OnShare | None,
+) -> _Outcome:
+    """Train, rebuild and refine."""
+    denoiser = prepared.denoiser
     history, fitted = _train(prepared, model, on_epoch)
-    trained = time.perf_counter()
+    trained = _now(prepared)
     first = list(denoiser.rebuild(fitted, on_reconstruction))
-    rebuilt = time.perf_counter()
+    rebuilt = _now(prepared)
     refined = [
         denoiser.refine(source, page.image)
         for source, page in zip(denoiser.sources, first, strict=True)
@@ -208,46 +214,50 @@ def denoise_stack(
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
     variance = torch.stack([page.variance for page in first]).cpu().numpy()
-    std = channels.restore(scaling.undo_std(variance), np.zeros(pages.shape))
-    grid, last = denoiser.sources[0].grid, history[-1] if history else None
-    return DenoiseResult(
-        image=_like(channels.restore(scaling.undo(estimate), pages), stack),
-        std=std.reshape(stack.shape).clip(max=np.finfo(np.float32).max).astype(np.float32),
-        noise_std=prepared.noise_std or (last.noise_std if last else 0.0),
-        noise_estimate=prepared.noise,
-        free_energy=scaling.log_density(
-            sum(page.free_energy for page in first) / len(first), grid.pixels
-        ),
-        history=history,
-        stop_reason=_stop_reason(last),
-        patch_size=grid.patch_size,
-        device=str(device),
-        model=Checkpoint.of(fitted.model, fitted.codebook, grid, scaling),
-        training_seconds=trained - started,
-        reconstruction_seconds=rebuilt - trained,
-        refinement_seconds=time.perf_counter() - rebuilt,
+    free_energy = sum(page.free_energy for page in first) / len(first)
+    return _Outcome(
+        fitted, history, estimate, variance, free_energy, trained, rebuilt, _now(prepared)
     )
 
 
-def _check_stack(stack: Array, config: DenoiseConfig | None) -> DenoiseConfig:
-    """Refuse what is no stack of images; return the settings, by default those for its pages."""
-    if stack.ndim < 3 or not len(stack):
-        raise ImageError(f"shape {stack.shape} is not a stack (T, Y, X) or (T, Y, X, C)")
-    check_image(stack[0], config)
-    check_finite(stack, name="stack")
-    return config or preset_config(DEFAULT_PRESET, stack.shape[1:])
+def _in_pixels(
+    prepared: Prepared, channels: DistinctChannels, pages: Array, outcome: _Outcome
+) -> tuple[Array, Array]:
+    """Turn scaled estimates and their variances into pixels and deviations (T, Y, X, C)."""
+    image = channels.restore(prepared.scaling.undo(outcome.estimate), pages)
+    std = channels.restore(prepared.scaling.undo_std(outcome.variance), np.zeros(pages.shape))
+    if not prepared.noise_std:
+        seen = ~channels.missing
+        image[seen], std[seen] = pages[seen], 0.0
+    return image, std.clip(max=np.finfo(np.float32).max).astype(np.float32)
 
 
-def _stop_reason(last: EpochReport | None) -> StopReason:
+def _now(prepared: Prepared) -> float:
+    """Read the clock once all that the device was given is done."""
+    synchronise(prepared.denoiser.generator.device)
+    return time.perf_counter()
+
+
+def _check_model(model: Checkpoint | None) -> None:
+    if model is not None and not isinstance(model, Checkpoint):
+        raise ModelError(f"model is a {type(model).__name__}; give what read_model returns")
+
+
+def _with_channels(stack: Array) -> Array:
+    """Give a stack an axis of channels: (T, Y, X, C)."""
+    return stack if stack.ndim == 4 else stack[..., None]
+
+
+def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:
     """Say why training ended: after none, all of the epochs wanted have been done."""
-    if last is None:
+    if not history:
         return StopReason.EPOCHS
-    return last.stop_reason or StopReason.STOPPED
+    return history[-1].stop_reason or StopReason.STOPPED
 
 
 def train_model(
-    stack: Array,
-    config: DenoiseConfig | None = None,
+    stack: npt.ArrayLike,
+    config: DenoiseConfig | str | None = None,
     *,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
@@ -256,7 +266,7 @@ def train_model(
 
     Parameters
     ----------
-    stack : ndarray, shape (T, Y, X) or (T, Y, X, C)
+    stack : array-like, shape (T, Y, X) or (T, Y, X, C)
         Noisy pages.
     config, rng, on_epoch
         As in `denoise`.
@@ -271,9 +281,9 @@ def train_model(
     ImageError, ConfigError, DeviceError, TrainingError
         As in `denoise`; ImageError too if all pages are constant.
     """
-    config = _check_stack(stack, config)
+    pages, config = as_stack(stack, config)
     generator = make_generator(rng, resolve_device(config.device))
-    channels = DistinctChannels.of(stack if stack.ndim == 4 else stack[..., None])
+    channels = DistinctChannels.of(_with_channels(pages))
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
     prepared = prepare(channels, config, generator=generator)
@@ -303,25 +313,9 @@ def _train(
     return tuple(history), fitted
 
 
-def _constant(image: Array, channels: int, device: torch.device) -> DenoiseResult:
-    """Return a constant image as it is: there is nothing to learn and nothing to remove."""
-    return DenoiseResult(
-        image=image,
-        std=np.zeros(image.shape, np.float32),
-        noise_std=0.0,
-        noise_estimate=NoiseEstimate.none(channels),
-        free_energy=math.nan,
-        history=(),
-        stop_reason=StopReason.CONVERGED,
-        patch_size=default_patch_size(0.0, image.shape[1:]),
-        device=str(device),
-    )
-
-
 def _like(estimate: Array, image: Array) -> Array:
     """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
     shaped = estimate.reshape(image.shape)
     if image.dtype.kind in "ui":
-        limits = np.iinfo(image.dtype)
-        shaped = shaped.round().clip(limits.min, limits.max)
+        return round_to(shaped, image.dtype)
     return shaped.astype(image.dtype)

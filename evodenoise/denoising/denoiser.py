@@ -15,8 +15,9 @@ from evodenoise.patches.aggregation import PatchAggregator
 from evodenoise.patches.lattices import choose_lattices, interleave
 from evodenoise.patches.source import PatchSource
 from evodenoise.tvae.batches import choose_workers, in_batches
+from evodenoise.tvae.gaps import concatenate_patches
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches, concatenate_patches
+from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.reconstruction import (
     PatchEstimate,
     Reconstructor,
@@ -163,11 +164,11 @@ class Denoiser:
             )
         model = checkpoint.build(self.generator.device)
         if checkpoint.unlocked:
-            model.noise_variance.fill_(self.noise_variance)
+            model.unlock(self.noise_variance)
         return model
 
     def _first_states(
-        self, model: BinaryLatentVAE, patches: Patches, codebook: Tensor | None
+        self, model: BinaryLatentVAE, patches: Observations, codebook: Tensor | None
     ) -> VariationalStates:
         """Give patches random states, or those of a codebook that suit them most."""
         config = self.config
@@ -210,7 +211,7 @@ class Denoiser:
         Rebuilt
             One image after the other.
         """
-        reconstructor = Reconstructor(
+        reconstructor = Reconstructor.of(
             fitted.model,
             fitted.variational,
             self.config,

@@ -6,19 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.denoising.denoise import Array, DenoiseResult, OnEpoch
+from evodenoise.denoising.checks import as_mask
+from evodenoise.denoising.denoise import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.result import Array, DenoiseResult
 
 
 def denoise_pages(
     pages: Array,
     config: DenoiseConfig,
     *,
-    missing: Array | None = None,
+    missing: npt.ArrayLike | None = None,
     model: Checkpoint | None = None,
     rng: int = 0,
     on_page: Callable[[int], object] | None = None,
@@ -33,8 +36,8 @@ def denoise_pages(
         The stack.
     config : DenoiseConfig
         Settings of each page, but for the time limit, which holds for all together.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        Missing pixels.
+    missing : array-like, shape (T, Y, X), optional
+        Missing pixels: those that are not zero.
     model : Checkpoint, optional
         As in `evodenoise.denoise`, for each page.
     rng : int
@@ -47,9 +50,12 @@ def denoise_pages(
     Returns
     -------
     DenoiseResult
-        Of the stack: noise level and free energy are means over the pages.
+        Of the stack. The noise level is the root mean square over all pages, the free energy the
+        mean over those that were trained on; `model` is None, for each page has its own, and
+        `patch_size` is that of all trained pages, or None where they differ.
     """
     deadline = None if config.time_limit is None else time.perf_counter() + config.time_limit
+    gaps = as_mask(missing, pages.shape[:3])
     results = []
     for place, page in enumerate(pages):
         if on_page is not None:
@@ -58,7 +64,7 @@ def denoise_pages(
             pipeline.denoise(
                 page,
                 _with_share(config, deadline, len(pages) - place),
-                missing=None if missing is None else missing[place],
+                missing=None if gaps is None else gaps[place],
                 model=model,
                 rng=rng,
                 on_epoch=on_epoch,
@@ -79,14 +85,18 @@ def _together(results: Sequence[DenoiseResult]) -> DenoiseResult:
     """Make one result of those of the pages."""
     estimates = [result.noise_estimate for result in results]
     doubtful = [estimate for estimate in estimates if not estimate.consistent]
+    bounds = [result.free_energy for result in results if not math.isnan(result.free_energy)]
+    sides = {result.patch_size for result in results if result.patch_size is not None}
     return replace(
         results[-1],
         image=np.stack([result.image for result in results]),
         std=np.stack([result.std for result in results]),
         noise_std=math.sqrt(np.mean([result.noise_std**2 for result in results])),
         noise_estimate=(doubtful or estimates)[0],
-        free_energy=float(np.mean([result.free_energy for result in results])),
+        free_energy=float(np.mean(bounds)) if bounds else math.nan,
         history=tuple(report for result in results for report in result.history),
+        patch_size=sides.pop() if len(sides) == 1 else None,
+        model=None,
         training_seconds=sum(result.training_seconds for result in results),
         reconstruction_seconds=sum(result.reconstruction_seconds for result in results),
         refinement_seconds=sum(result.refinement_seconds for result in results),

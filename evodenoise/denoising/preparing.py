@@ -1,8 +1,8 @@
 """From the values of an image to a denoiser that is ready: noise, scaling, patches."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from evodenoise.config.presets import default_patch_size
@@ -10,15 +10,12 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.denoiser import Denoiser
+from evodenoise.denoising.noise_level import noise_of
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ConfigError
-from evodenoise.noise.estimation import (
-    NoiseEstimate,
-    estimate_noise,
-    mean_estimate,
-    noise_to_signal,
-)
+from evodenoise.noise.estimation import NoiseEstimate, noise_to_signal
 from evodenoise.patches.source import PatchSource
+from evodenoise.tvae.model import NOISE_VARIANCE_FLOOR
 
 LEAST_NOISE = 1e-20
 """Share of the image's variance; less is none for numbers of 32 bits."""
@@ -26,8 +23,8 @@ LEAST_NOISE = 1e-20
 MOST_NOISE = 0.99
 """Share of the image's variance that the noise can have; beyond it the level must be wrong."""
 
-MOST_READ_PAGES = 8
-"""Pages of a stack whose noise is estimated."""
+CHANCE = 4.0
+"""Standard deviations by which pure noise may happen to vary less than its level says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +36,8 @@ class Prepared:
     noise : NoiseEstimate
         What the images say about their noise.
     noise_std : float
-        Noise level to be used, in pixel units: given or estimated; 0: to be learned.
+        Noise level to be used, in pixel units: given or estimated; 0: there is none, and nothing
+        but missing pixels to be denoised.
     scaling : Scaling
         From pixels to the denoiser's values.
     denoiser : Denoiser
@@ -85,9 +83,9 @@ def prepare(
     ImageError
         If the checkpoint is not for images like this.
     ConfigError
-        If nothing would ever be trained.
+        If nothing would ever be trained, or the noise level given cannot be right.
     """
-    noise = _noise_of(channels)
+    noise = noise_of(channels)
     if checkpoint is not None:
         checkpoint.check_fits(channels.values.shape[-1], channels.values.shape[1:3])
         scaling, config = checkpoint.scaling, checkpoint.configure(config)
@@ -95,10 +93,17 @@ def prepare(
         scaling = Scaling.of(channels.values[~channels.missing], noise)
         if not config.epochs:
             raise ConfigError("0 epochs leave the model untrained; ask for at least one")
-    noise_std = noise.level if config.noise_std is None else config.noise_std
-    noise_variance = min((noise_std / scaling.std) ** 2, MOST_NOISE)
-    if noise_variance < LEAST_NOISE:
-        noise_variance = 0.0
+    noise_std = noise.level
+    if config.noise_std is not None:
+        noise_std = config.noise_std
+        _check_level(noise_std, channels, None if checkpoint is None else scaling)
+    noise_variance = (noise_std / scaling.std) ** 2
+    if noise_variance > MOST_NOISE:
+        noise_variance, noise_std = MOST_NOISE, math.sqrt(MOST_NOISE) * scaling.std
+    elif noise_variance < LEAST_NOISE:
+        # A model that emits variances weighs them by that of the noise: it cannot be zero.
+        noise_variance = NOISE_VARIANCE_FLOOR if checkpoint and checkpoint.unlocked else 0.0
+        noise_std = 0.0
     denoiser = Denoiser(
         _sources(channels, scaling, config.patch_size, noise_variance, generator.device),
         config,
@@ -109,13 +114,20 @@ def prepare(
     return Prepared(noise, noise_std, scaling, denoiser)
 
 
-def _noise_of(channels: DistinctChannels) -> NoiseEstimate:
-    """Estimate the noise of some pages, evenly spaced."""
-    count = len(channels.values)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_READ_PAGES)).round().astype(int))
-    return mean_estimate(
-        [estimate_noise(channels.values[page], missing=channels.missing[page]) for page in chosen]
-    )
+def _check_level(noise_std: float, channels: DistinctChannels, brought: Scaling | None) -> None:
+    """Refuse a given level beyond what the image varies in all, or the images of a model did."""
+    pixels = channels.values[~channels.missing]
+    own = Scaling.of(pixels).std
+    if noise_std > own * (1 + CHANCE / math.sqrt(2 * pixels.size)):
+        raise ConfigError(
+            f"noise level {noise_std:g} is more than the image varies in all, by a standard "
+            f"deviation of {own:.4g}; give a lower one, in the units of the pixels, or none"
+        )
+    if brought is not None and noise_std > brought.std:
+        raise ConfigError(
+            f"noise level {noise_std:g} is more than the images of the model varied in all, by a "
+            f"standard deviation of {brought.std:.4g}; denoise this one without --load-model"
+        )
 
 
 def _sources(

@@ -102,9 +102,9 @@ def mixing_matrix(channels: int, noise: NoiseEstimate | None = None) -> Floats:
         2 green - red - blue, the opponent colours. Their noise is still white, and the edges of
         an image mostly are in the sum.
     """
-    place = np.arange(channels)
-    opponents = np.cos(np.pi * (place[:, None] + 0.5) * place / channels)
-    opponents /= np.linalg.norm(opponents, axis=0)
+    from scipy.fft import dct
+
+    opponents: Floats = dct(np.eye(channels), norm="ortho", axis=0).T
     if noise is None or noise.std == 0 or noise.blurred:
         return opponents
     relative = np.array(noise.per_channel) / noise.std

@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured in one cell of a table.
+    """What is measured.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One measurement.
+class Measurement:
+    """What came of a case.
 
     Attributes
     ----------
@@ -114,14 +114,14 @@ def add_noise(clean: Array, sigma: float, *, seed: int) -> Array:
     return (clean.astype(np.float64) + sigma * noise).astype(np.float32)
 
 
-def measure_cell(
+def measure_case(
     clean: Array,
     config: DenoiseConfig,
     case: Case,
     *,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
-) -> Cell:
+) -> Measurement:
     """Add noise to a clean image, denoise it and compare.
 
     Parameters
@@ -137,8 +137,8 @@ def measure_cell(
 
     Returns
     -------
-    Cell
-        The measurement.
+    Measurement
+        How good the result is, and what it took.
     """
     check_clean(clean, name=case.image)
     noisy = add_noise(clean, case.sigma, seed=case.seed)
@@ -150,7 +150,7 @@ def measure_cell(
     peak = float(np.iinfo(clean.dtype).max)
     after = measure(clean, result.image.clip(0, peak), data_range=peak)
     before = measure(clean, noisy, data_range=peak)
-    return Cell(
+    return Measurement(
         case=case,
         psnr=after.psnr,
         ssim=after.ssim,

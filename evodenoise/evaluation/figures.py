@@ -23,9 +23,9 @@ DETAIL_SHARE = 0.2
 SMALLEST_DETAIL = 24
 NOISE_SPAN = 3.0
 """Standard deviations of the noise from mid-gray to black or white in a difference."""
-THUMBNAIL = 150
-CELLS_IN_A_ROW = 4
-CELLS_ON_A_SHEET = 80
+THUMBNAIL_SIDE = 150
+THUMBNAILS_IN_A_ROW = 4
+THUMBNAILS_ON_A_SHEET = 80
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _write(picture: Image.Image, place: tuple[int, int], text: str, width: int) 
 
 
 @dataclass(frozen=True)
-class Cell:
+class Thumbnail:
     """An image of a contact sheet, small already."""
 
     before: Image.Image
@@ -212,7 +212,7 @@ class Cell:
     lines: tuple[str, str]
 
 
-def make_cell(noisy: Array, denoised: Array, lines: tuple[str, str]) -> Cell:
+def make_thumbnail(noisy: Array, denoised: Array, lines: tuple[str, str]) -> Thumbnail:
     """Shrink an image before and after for a contact sheet.
 
     Parameters
@@ -223,16 +223,16 @@ def make_cell(noisy: Array, denoised: Array, lines: tuple[str, str]) -> Cell:
         Below them.
     """
     tones = Tones.of(denoised)
-    before, after = (_fit(tones.draw(each), THUMBNAIL)[0] for each in (noisy, denoised))
-    return Cell(before, after, lines)
+    before, after = (_fit(tones.draw(each), THUMBNAIL_SIDE)[0] for each in (noisy, denoised))
+    return Thumbnail(before, after, lines)
 
 
-def draw_sheets(cells: Iterable[Cell]) -> Iterable[Array]:
+def draw_sheets(thumbnails: Iterable[Thumbnail]) -> Iterable[Array]:
     """Draw contact sheets, noisy and denoised side by side for each image.
 
     Parameters
     ----------
-    cells : iterable of Cell
+    thumbnails : iterable of Thumbnail
         The images; only those of one sheet are kept at a time.
 
     Yields
@@ -240,28 +240,28 @@ def draw_sheets(cells: Iterable[Cell]) -> Iterable[Array]:
     ndarray of uint8, shape (Y, X, 3)
         A sheet.
     """
-    page: list[Cell] = []
-    for cell in cells:
-        page.append(cell)
-        if len(page) == CELLS_ON_A_SHEET:
+    page: list[Thumbnail] = []
+    for thumbnail in thumbnails:
+        page.append(thumbnail)
+        if len(page) == THUMBNAILS_ON_A_SHEET:
             yield _draw_sheet(page)
             page = []
     if page:
         yield _draw_sheet(page)
 
 
-def _draw_sheet(cells: Sequence[Cell]) -> Array:
-    columns = min(CELLS_IN_A_ROW, len(cells))
-    rows = -(-len(cells) // columns)
-    width, height = 2 * THUMBNAIL + 2, THUMBNAIL + 2 * LINE + 3
+def _draw_sheet(thumbnails: Sequence[Thumbnail]) -> Array:
+    columns = min(THUMBNAILS_IN_A_ROW, len(thumbnails))
+    rows = -(-len(thumbnails) // columns)
+    width, height = 2 * THUMBNAIL_SIDE + 2, THUMBNAIL_SIDE + 2 * LINE + 3
     size = (GAP + columns * (width + GAP), GAP + rows * (height + GAP))
     sheet = Image.new("RGB", size, PAPER)
-    for place, cell in enumerate(cells):
+    for place, thumbnail in enumerate(thumbnails):
         left = GAP + place % columns * (width + GAP)
         top = GAP + place // columns * (height + GAP)
-        for number, picture in enumerate((cell.before, cell.after)):
-            middle = (THUMBNAIL - picture.height) // 2
-            sheet.paste(picture, (left + number * (THUMBNAIL + 2), top + middle))
-        for number, line in enumerate(cell.lines):
-            _write(sheet, (left, top + THUMBNAIL + 3 + number * LINE), line, width)
+        for number, picture in enumerate((thumbnail.before, thumbnail.after)):
+            middle = (THUMBNAIL_SIDE - picture.height) // 2
+            sheet.paste(picture, (left + number * (THUMBNAIL_SIDE + 2), top + middle))
+        for number, line in enumerate(thumbnail.lines):
+            _write(sheet, (left, top + THUMBNAIL_SIDE + 3 + number * LINE), line, width)
     return np.asarray(sheet)

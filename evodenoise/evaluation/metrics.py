@@ -36,13 +36,16 @@ def check_reference(
 ) -> float:
     """Refuse a reference that cannot be compared with the image.
 
+    Their types may differ: the mean of many frames is no integer, and both are compared as they
+    are, in floating point.
+
     Parameters
     ----------
     reference, image : ndarray
         To be compared.
     data_range : float or None
-        Peak value in pixel units; None: the span of an integer dtype, or max - min of
-        a float reference.
+        Peak value in pixel units; None: the span of the image's integer type, else that of the
+        reference's, or max - min of the reference if both are floats.
     name : str
         What to call the reference in the message.
 
@@ -54,32 +57,32 @@ def check_reference(
     Raises
     ------
     ReferenceImageError
-        If shapes or dtypes differ, a value of the reference is not finite, or the data
-        range is not positive.
+        If shapes differ, a value of the reference is not finite, or the data range is not
+        positive.
     """
     if reference.shape != image.shape:
         raise ReferenceImageError(
             f"{name}: shape {reference.shape}, but the image has {image.shape}; "
             "the reference must show the same pixels"
         )
-    if reference.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):
-        raise ReferenceImageError(
-            f"{name}: {reference.dtype} values, but the image has {image.dtype}; "
-            "save both with the same type"
-        )
+    for each in (reference, image):
+        if each.dtype.kind == "c":
+            raise ReferenceImageError(f"{name}: {each.dtype} values cannot be compared")
     bad = reference.size - np.count_nonzero(np.isfinite(reference))
     if bad:
-        raise ReferenceImageError(f"{name}: {bad} values are NaN or infinite; replace them first")
-    span = _span(reference) if data_range is None else data_range
+        values = "1 value is" if bad == 1 else f"{bad} values are"
+        raise ReferenceImageError(f"{name}: {values} NaN or infinite; replace them first")
+    span = _span(reference, image) if data_range is None else data_range
     if not 0 < span < np.inf:
         raise ReferenceImageError(f"{name}: data range {span:g}; give a positive --data-range")
     return span
 
 
-def _span(reference: Array) -> float:
-    if reference.dtype.kind in "ui":
-        limits = np.iinfo(reference.dtype)
-        return float(limits.max) - float(limits.min)
+def _span(reference: Array, image: Array) -> float:
+    for each in (image, reference):
+        if each.dtype.kind in "ui":
+            limits = np.iinfo(each.dtype)
+            return float(limits.max) - float(limits.min)
     return float(reference.max()) - float(reference.min())
 
 

@@ -29,7 +29,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
 
 def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     x, _y = image.metadata.shared.get(RESOLUTION, (0, 0))
-    stream.write(imagecodecs.bmp_encode(image.samples, ppm=round(x * INCHES_A_METRE) or None))
+    stream.write(imagecodecs.bmp_encode(image.raster, ppm=round(x * INCHES_A_METRE) or None))
 
 
 BMP = Format(

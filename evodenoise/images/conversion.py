@@ -1,6 +1,6 @@
 """Between what a file holds, what is denoised, and what is written."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,19 @@ import numpy.typing as npt
 
 from evodenoise.errors import ConfigError, ImageError
 from evodenoise.images import Array, Image, ReadOptions, WriteOptions, convert, read_image
+from evodenoise.images.levels import (
+    DType,
+    Rescaling,
+    check_levels,
+    choose_rescaling,
+    rounding_warnings,
+)
 
 Mask = npt.NDArray[np.bool_]
 
 SAME = "same"
-DTYPES = (SAME, "uint8", "uint16", "float32")
+WITH_LEVELS = ("uint8", "uint16")
+DTYPES = (SAME, *WITH_LEVELS, "float32")
 """What values may be asked for; `SAME`: as in the input."""
 
 
@@ -28,6 +36,9 @@ class FileSettings:
         How results are written.
     dtype : str
         Of the values of a result, one of `DTYPES`.
+    rescale : bool
+        Whether values are spread over the range of that type, see `choose_rescaling`; otherwise
+        they stay as they are, but rounded and clipped.
     strip : bool
         Whether metadata is dropped.
     mask : Path or None
@@ -36,18 +47,24 @@ class FileSettings:
     Raises
     ------
     ConfigError
-        If the type is unknown.
+        If the type is unknown, or has no range to spread values over.
     """
 
     reading: ReadOptions = field(default_factory=ReadOptions)
     writing: WriteOptions = field(default_factory=WriteOptions)
     dtype: str = SAME
+    rescale: bool = False
     strip: bool = False
     mask: Path | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype {self.dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+        if self.rescale and self.dtype not in WITH_LEVELS:
+            raise ConfigError(
+                f"--rescale does nothing for --dtype {self.dtype}; "
+                f"it needs --dtype {' or '.join(WITH_LEVELS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -62,11 +79,17 @@ class Conversion:
         Of the result.
     missing : ndarray of bool, shape (Y, X) or (T, Y, X), optional
         Pixels that are masked, invisible or no numbers; None: there is none.
+    rescaling : Rescaling, optional
+        From the values of the image to those of the result; None: they are the same.
+    warnings : tuple of str
+        What the user should know about the way to the result, in plain sentences.
     """
 
     image: Image
-    dtype: "np.dtype[np.generic]"
+    dtype: DType
     missing: Mask | None = None
+    rescaling: Rescaling | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path, settings: FileSettings) -> "Conversion":
@@ -87,21 +110,46 @@ class Conversion:
         Raises
         ------
         ImageError
-            If it cannot be read.
+            If it cannot be read, or little would be left of it in the type that is wanted.
         """
         image = read_image(path, settings.reading)
         dtype = image.pixels.dtype if settings.dtype == SAME else np.dtype(settings.dtype)
         missing = _missing(image, settings.mask)
         if missing is not None and missing.all():
             raise ImageError(f"{path}: every pixel is missing; nothing is left to learn from")
-        return cls(image.stripped() if settings.strip else image, dtype, missing)
+        conversion = cls(image.stripped() if settings.strip else image, dtype, missing)
+        try:
+            return conversion._fitted(rescale=settings.rescale)
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from error
+
+    def _fitted(self, *, rescale: bool) -> "Conversion":
+        """Fit the values into the integers of the result, if there are any of both."""
+        known = self._known()
+        if self.dtype.kind not in "ui" or not known.size:
+            return self
+        rescaling, said = choose_rescaling(known, self.dtype) if rescale else (None, ())
+        check_levels(known, self.dtype, rescaling)
+        said += rounding_warnings(known, rescaling)
+        return replace(self, rescaling=rescaling, warnings=said)
+
+    def _known(self) -> Array:
+        """Collect the values that count: numbers, neither missing nor infinite."""
+        pixels = self.image.pixels
+        if pixels.dtype.kind not in "uif":
+            return pixels[:0]
+        known = pixels if self.missing is None else pixels[~self.missing]
+        return known[np.isfinite(known)] if known.dtype.kind == "f" else known
 
     @property
     def noisy(self) -> Array:
-        """What is denoised: floating-point numbers if the result holds such."""
+        """What is denoised: floating-point numbers if the result holds such, or is rescaled."""
         pixels = self.image.pixels
-        is_finer = self.dtype.kind == "f" and pixels.dtype.kind in "ui"
-        return convert(pixels, self.dtype) if is_finer else pixels
+        if pixels.dtype.kind not in "ui":
+            return pixels
+        if self.rescaling is not None:  # or it would be rounded twice
+            return pixels.astype(np.result_type(pixels, np.float32))
+        return convert(pixels, self.dtype) if self.dtype.kind == "f" else pixels
 
     def result(self, pixels: Array) -> Image:
         """Make the result from denoised pixels.
@@ -116,11 +164,19 @@ class Conversion:
         Image
             With all else that the input held, the colours of invisible pixels too.
         """
-        result, hidden = convert(pixels, self.dtype), self.image.invisible
+        result, hidden = self._converted(pixels), self.image.invisible
         if hidden is not None:
             result = result.copy()
-            result[hidden] = convert(self.image.pixels[hidden], self.dtype)
+            result[hidden] = self._converted(self.image.pixels[hidden])
         return self.image.with_pixels(result)
+
+    def _converted(self, values: Array) -> Array:
+        exact = values if self.rescaling is None else self.rescaling.apply(values)
+        return convert(exact, self.dtype)
+
+    def in_units_of_input(self, result: Array) -> Array:
+        """Return the pixels of a result, but in the units of the input if they were rescaled."""
+        return result if self.rescaling is None else self.rescaling.undo(result)
 
 
 def _missing(image: Image, mask: Path | None) -> Mask | None:

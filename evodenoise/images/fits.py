@@ -7,7 +7,6 @@ from typing import IO, Any
 import numpy as np
 
 from evodenoise.errors import ImageError
-from evodenoise.images.axes import Layout, guess_axes
 from evodenoise.images.format import Format, ReadOptions, WriteOptions
 from evodenoise.images.image import Image, Metadata, from_samples
 
@@ -31,9 +30,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
         place = _first_image(fits, units)
         header = units[place].header
         shape = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
-        layout = Layout.read(shape, options.axes or guess_axes(shape, colours=False))
-        size = dict(zip(layout.axes, layout.shape, strict=True))
-        options.check_size(layout.page_count, size["Y"], size["X"])
+        layout = options.layout_of(shape, colours=False)
         stored = header["BITPIX"]
         array = units[place].data
         native = array.astype(array.dtype.newbyteorder("="))

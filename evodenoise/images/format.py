@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from evodenoise.errors import ImageError
+from evodenoise.images.axes import Layout
 from evodenoise.images.image import Image
 
 MOST_PIXELS = 500_000_000
@@ -26,6 +27,39 @@ class ReadOptions:
 
     axes: str | None = None
     most_pixels: int = MOST_PIXELS
+
+    def layout_of(
+        self, shape: tuple[int, ...], axes: str | None = None, *, colours: bool = True
+    ) -> Layout:
+        """Read the axes of an array, and refuse more pixels than are allowed.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            The array's.
+        axes : str, optional
+            What the file says; it yields to what the user says. Without either they are guessed.
+        colours : bool
+            Whether a guess may find channels.
+
+        Returns
+        -------
+        Layout
+            The arrangement.
+
+        Raises
+        ------
+        ImageError
+            If the axes do not fit, cannot be guessed, or are channels that are too many, or if
+            there are too many pixels.
+        """
+        if self.axes is None:
+            layout = Layout.read(shape, axes, colours=colours)
+        else:
+            layout = Layout.read(shape, self.axes)
+            layout.check_channels()
+        self.check_size(layout.page_count, layout.size("Y"), layout.size("X"))
+        return layout
 
     def check_size(self, *counts: int) -> None:
         """Refuse more pixels than are allowed.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.images.axes import Array, Layout
+from evodenoise.system.numbers import round_to
 
 RESOLUTION, ICC_PROFILE, EXIF, XMP = "resolution", "ICC profile", "EXIF", "XMP"
 """Metadata that several formats know: dots an inch (x, y), and three kinds of bytes."""
@@ -106,6 +107,14 @@ class Image:
         return np.concatenate([colours, self.alpha[..., None]], axis=-1)
 
     @property
+    def raster(self) -> Array:
+        """Samples as most formats take them: row by row, one colour without an axis of its own."""
+        samples = self.samples
+        if self._has_channel_axis and samples.shape[-1] == 1:
+            samples = samples[..., 0]
+        return np.ascontiguousarray(samples)
+
+    @property
     def invisible(self) -> npt.NDArray[np.bool_] | None:
         """Which pixels show nothing of their colour, of the shape of `alpha`; None: no pixel.
 
@@ -169,11 +178,7 @@ def convert(values: Array, dtype: np.dtype[Any] | str) -> Array:
     target = np.dtype(dtype)
     if values.dtype == target:
         return values
-    if target.kind == "f":
-        return values.astype(target)
-    limits = np.iinfo(target)
-    exact = np.clip(values.astype(np.float64).round(), limits.min, limits.max)
-    return exact.astype(target)
+    return values.astype(target) if target.kind == "f" else round_to(values, target)
 
 
 def convert_opacity(alpha: Array, dtype: np.dtype[Any]) -> Array:

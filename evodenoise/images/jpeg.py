@@ -79,7 +79,7 @@ def _write(stream: IO[bytes], image: Image, options: WriteOptions) -> None:
     # Full colour resolution and high quality: compression must not undo the denoising.
     # By way of memory: given a file, Pillow overlooks that a full disk took only a part of it.
     buffer = io.BytesIO()
-    PillowImage.fromarray(image.samples).save(
+    PillowImage.fromarray(image.raster).save(
         buffer, format="JPEG", quality=options.quality or QUALITY, subsampling=0, **beside
     )
     stream.write(buffer.getbuffer())

@@ -6,7 +6,6 @@ from typing import IO
 import numpy as np
 
 from evodenoise.errors import ImageError
-from evodenoise.images.axes import Layout
 from evodenoise.images.format import Format, ReadOptions, WriteOptions
 from evodenoise.images.image import Image, from_samples
 
@@ -21,11 +20,15 @@ class Encoding:
 
 def _read(stream: IO[bytes], options: ReadOptions) -> Image:
     # Mapped, so that a header that promises more than there is takes no memory.
-    mapped = np.load(stream.name, mmap_mode="r", allow_pickle=False)
+    try:
+        mapped = np.load(stream.name, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" not in str(error):
+            raise
+        raise ImageError("holds Python objects; save numbers: array.astype(np.float32)") from error
     if not isinstance(mapped, np.ndarray):
         raise ImageError("is not a single array")
-    layout = Layout.read(mapped.shape, options.axes)
-    options.check_size(layout.page_count, *(layout.shape[layout.axes.index(a)] for a in "YX"))
+    layout = options.layout_of(mapped.shape)
     array = np.array(mapped, dtype=mapped.dtype.newbyteorder("="))
     pixels, _ = from_samples(array, layout, has_alpha=False)
     is_transposed = mapped.flags.f_contiguous and not mapped.flags.c_contiguous

@@ -92,11 +92,11 @@ def _name(chunk: Chunk) -> str:
 def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     metadata = image.metadata
     if image.format == "PNG":
-        same_depth = image.samples.dtype.name == image.encoding
+        same_depth = image.pixels.dtype.name == image.encoding
         beside = [c for c in metadata.native or () if same_depth or c[0] not in _DEPTH_CHUNKS]
     else:
         beside = _chunks_of(metadata)
-    first, *rest = pypng.Reader(bytes=imagecodecs.png_encode(image.samples)).chunks()
+    first, *rest = pypng.Reader(bytes=imagecodecs.png_encode(image.raster)).chunks()
     pypng.write_chunks(stream, _after(first, beside, rest))
 
 

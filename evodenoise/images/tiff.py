@@ -35,9 +35,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
         series, warnings = _only_series(file)
         page = series.keyframe
         _check_kind(page)
-        layout = Layout.read(series.shape, options.axes or _letters(series))
-        size = dict(zip(layout.axes, layout.shape, strict=True))
-        options.check_size(layout.page_count, size["Y"], size["X"])
+        layout = options.layout_of(series.shape, _letters(series))
         _check_whole(series)
         array = _decode(series)
         array, layout, expanded = _expand(array, page, layout)

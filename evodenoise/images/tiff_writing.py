@@ -102,22 +102,24 @@ def _write_foreign(stream: IO[bytes], image: Image) -> None:
     shared = image.metadata.shared
     tags, directories, byteorder = tiff_exif.from_block(shared[EXIF]) if EXIF in shared else _NONE
     settings = tiff_tags.settings(tags)
-    has_axes = image.is_stack
+    raster = image.raster
+    # The letters of the pixels, but S for the channels, if there are several.
+    axes = "T" * image.is_stack + "YX" + "S" * (raster.ndim - image.is_stack == 3)
     extra = [tag for tag in settings["extratags"] if tag[0] not in _GIVEN_APART]
     if XMP in shared:
         extra.append((tiff_tags.XMP, _BYTE, len(shared[XMP]), shared[XMP], True))
     if RESOLUTION in shared:
         settings |= {"resolution": shared[RESOLUTION], "resolutionunit": "INCH"}
-    if "C" in image.axes or image.alpha is not None:
+    if "S" in axes:
         settings["planarconfig"] = "contig"
     if image.alpha is not None:
         settings["extrasamples"] = ["unassalpha"]
     settings |= {
         "photometric": "rgb" if image.channels == 3 else "minisblack",
-        "metadata": {"axes": image.axes.replace("C", "S")} if has_axes else None,
+        "metadata": {"axes": axes} if image.is_stack else None,
         "software": False,
         "iccprofile": shared.get(ICC_PROFILE),
         "extratags": extra,
     }
-    tifffile.imwrite(stream, image.samples, byteorder=byteorder, **settings)
+    tifffile.imwrite(stream, raster, byteorder=byteorder, **settings)
     tiff_exif.append_directories(stream, [directories], byteorder)

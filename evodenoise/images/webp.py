@@ -33,7 +33,7 @@ def _write(stream: IO[bytes], image: Image, options: WriteOptions) -> None:
     # Exact: invisible pixels keep their colour, too.
     loss = {"quality": options.quality} if options.quality else {"lossless": True, "exact": True}
     buffer = io.BytesIO()
-    PillowImage.fromarray(image.samples).save(buffer, format="WEBP", **loss, **beside)
+    PillowImage.fromarray(image.raster).save(buffer, format="WEBP", **loss, **beside)
     stream.write(buffer.getbuffer())
 
 

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from evodenoise.errors import OutputError, WriteError
+from evodenoise.errors import ImageError, OutputError, WriteError
 from evodenoise.images.format import Format, WriteOptions
 from evodenoise.images.formats import ALL, FORMATS
 from evodenoise.images.image import EXIF, Image
@@ -92,11 +92,15 @@ def _check_fits(path: Path, known: Format, image: Image) -> None:
 
 
 def _home_of(dtype: str, unfit: Format) -> str:
-    """Name a format that holds values of a type, as advice."""
+    """Name, as advice, a format that holds values of a type, and a type that the format holds."""
     home = next((known for known in ALL if known is not unfit and dtype in known.dtypes), None)
-    if home is None:
-        return "convert the image to float32 first"
-    return f"write a {home.endings[0]} file or choose another --dtype"
+    advice = [f"write a {home.endings[0]} file"] if home else []
+    if "float32" in unfit.dtypes:
+        advice.append("add --dtype float32")
+    else:
+        also = " (or uint16)" if "uint16" in unfit.dtypes else ""
+        advice.append(f"add --dtype uint8 --rescale{also}")
+    return " or ".join(advice)
 
 
 def _check_quality(path: Path, known: Format, options: WriteOptions) -> None:
@@ -123,11 +127,23 @@ def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) ->
     blank = image.with_pixels(np.zeros_like(image.pixels))
     try:
         _write(known, io.BytesIO(), blank, options)
+    except ImageError as error:  # a library is not there
+        raise OutputError(f"{path}: {error}") from error
     except Exception as error:  # as many kinds as there are libraries
+        if _fails(known, blank.stripped(), options):
+            raise OutputError(f"{path}: cannot be written as {known.name}: {error}") from error
         raise OutputError(
             f"{path}: cannot be written, the metadata of the input seems damaged: {error}; "
             "add --strip to drop it"
         ) from error
+
+
+def _fails(known: Format, image: Image, options: WriteOptions) -> bool:
+    try:
+        _write(known, io.BytesIO(), image, options)
+    except Exception:
+        return True
+    return False
 
 
 def _losses(known: Format, image: Image) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from evodenoise.errors import EvodenoiseError
-from evodenoise.evaluation.figures import Cell, draw_sheets, make_cell
+from evodenoise.evaluation.figures import Thumbnail, draw_sheets, make_thumbnail
 from evodenoise.images import Image, read_image, write_image
+from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.records import Record, Status
 from evodenoise.jobs.sidecars import make_folder, middle_page
@@ -27,21 +28,21 @@ def draw_contact_sheets(folder: Path, ledger: Ledger) -> None:
     OutputError, WriteError
         If that fails.
     """
-    for number, sheet in enumerate(draw_sheets(_cells(ledger)), 1):
+    for number, sheet in enumerate(draw_sheets(_thumbnails(ledger)), 1):
         make_folder(folder)
         name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
         write_image(folder / name, Image.plain(sheet, "YXC"))
 
 
-def _cells(ledger: Ledger) -> Iterator[Cell]:
-    reading = ledger.settings.files.reading
+def _thumbnails(ledger: Ledger) -> Iterator[Thumbnail]:
     for job, record in ledger.records.items():
         if record["status"] in (Status.DONE, Status.SKIPPED):
             with suppress(EvodenoiseError):  # an earlier run's file that has gone since
-                noisy, denoised = read_image(job.source, reading), read_image(job.target)
-                yield make_cell(
+                conversion = Conversion.read(job.source, ledger.settings.files)
+                noisy, denoised = conversion.image, read_image(job.target)
+                yield make_thumbnail(
                     middle_page(noisy, noisy.pixels),
-                    middle_page(denoised, denoised.pixels),
+                    middle_page(denoised, conversion.in_units_of_input(denoised.pixels)),
                     (str(job.inside), _figures(record)),
                 )
 

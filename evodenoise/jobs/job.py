@@ -17,7 +17,7 @@ from evodenoise.images.conversion import Conversion, FileSettings
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import DenoiseResult
+    from evodenoise.denoising.result import DenoiseResult
 
 OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
 """Settings that a trained model brings along."""
@@ -28,7 +28,6 @@ class NoiseSource(StrEnum):
 
     GIVEN = "given"
     ESTIMATED = "estimated"
-    LEARNED = "learned"
     NONE = "none"
 
 
@@ -230,8 +229,7 @@ class JobResult:
             return NoiseSource.NONE
         if self.prepared.config.noise_std:
             return NoiseSource.GIVEN
-        estimated = self.denoised.noise_estimate.level > 0
-        return NoiseSource.ESTIMATED if estimated else NoiseSource.LEARNED
+        return NoiseSource.ESTIMATED
 
     def describe(self) -> str:
         """Say in a few words what was found."""
@@ -242,7 +240,7 @@ class JobResult:
         """List what the user should know and only the run has shown, in plain sentences."""
         noise, found = self.denoised.noise_estimate, []
         if self.prepared.job.model is not None and self.denoised.model is None:
-            found.append("a constant image teaches nothing; no model was written")
+            found.append("an image without noise teaches nothing; no model was written")
         if not noise.consistent:
             advice = "" if self.noise_source is NoiseSource.GIVEN else "; --sigma sets its level"
             found.append(

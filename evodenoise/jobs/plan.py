@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evodenoise.errors import ConfigError, ImageError, OutputError
+from evodenoise.errors import ConfigError, ImageError, OutputError, plural
 from evodenoise.images import FORMATS
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.naming import Naming
@@ -93,9 +93,8 @@ def make_plan(
     passed_over += len(found) - len(jobs)
     if not jobs:
         hint = "" if recursive else "; -r looks into subfolders"
-        raise ImageError(
-            f"{', '.join(inputs)}: no images found ({passed_over} files passed over){hint}"
-        )
+        files = plural(passed_over, "file")
+        raise ImageError(f"{', '.join(inputs)}: no images found ({files} passed over){hint}")
     pairs = _with_references(list(_distinct(jobs)), reference)
     return Plan(pairs, passed_over, many=True, make_folders=True)
 

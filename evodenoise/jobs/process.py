@@ -15,7 +15,7 @@ import numpy as np
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import ConfigError, ImageError
 from evodenoise.evaluation.metrics import Quality, check_reference, measure_pages
-from evodenoise.images import Image, check_output, read_image, write_image
+from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.checks import check_mask
 from evodenoise.jobs.job import (
@@ -38,8 +38,9 @@ from evodenoise.jobs.sidecars import (
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import DenoiseResult, OnEpoch
+    from evodenoise.denoising.denoise import OnEpoch
     from evodenoise.denoising.denoiser import OnShare
+    from evodenoise.denoising.result import DenoiseResult
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
@@ -100,7 +101,7 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     reference = _read_reference(job.reference, image, settings)
     prepared = PreparedJob(job, conversion, config, reference, started, model=model)
     caution = (MUCH_IS_MISSING,) if prepared.missing_share > MANY_MISSING else ()
-    return replace(prepared, warnings=(*image.warnings, *losses, *caution))
+    return replace(prepared, warnings=(*image.warnings, *conversion.warnings, *losses, *caution))
 
 
 def _read_model(path: Path) -> "Checkpoint":
@@ -205,8 +206,8 @@ def run(
         prepared=prepared,
         denoised=denoised,
         written=written,
-        noisy_quality=_quality(prepared, image),
-        quality=_quality(prepared, written),
+        noisy_quality=_quality(prepared, image.pixels),
+        quality=_quality(prepared, prepared.conversion.in_units_of_input(written.pixels)),
         wall_seconds=time.perf_counter() - prepared.started,
         cpu_seconds=meter.cpu_seconds(),
         peak_memory=meter.peak_memory(denoised.device),
@@ -238,15 +239,16 @@ def _write_extras(result: JobResult) -> None:
     """Write what goes beside the output, before it: where there is an output, all is there."""
     prepared, denoised = result.prepared, result.denoised
     job, image, reference = prepared.job, prepared.image, prepared.reference
+    clean = prepared.conversion.in_units_of_input(result.written.pixels)
     if job.residual is not None:
-        write_residual(job.residual, image, result.written.pixels)
+        write_residual(job.residual, image, clean)
     if job.model is not None and denoised.model is not None:
         write_model(job.model, denoised.model.to_bytes())
     if job.figure is not None:
         write_figure(
             job.figure,
             image,
-            result.written.pixels,
+            clean,
             noise_std=denoised.noise_std,
             caption=f"{job.source.name}: {result.describe()}",
             reference=None if reference is None else reference.pixels,
@@ -264,10 +266,12 @@ def _within_the_limit(prepared: PreparedJob) -> DenoiseConfig:
     return replace(config, time_limit=max(left, 0.01))
 
 
-def _quality(prepared: PreparedJob, image: Image) -> Quality | None:
+def _quality(prepared: PreparedJob, pixels: Array) -> Quality | None:
     reference = prepared.reference
     if reference is None:
         return None
-    clean = reference.pixels if image.is_stack else reference.pixels[None]
     # What is missing in the noisy image counts as zero.
-    return measure_pages(clean, np.nan_to_num(image.pages), data_range=reference.data_range)
+    clean, seen = reference.pixels, np.nan_to_num(pixels)
+    if not prepared.image.is_stack:
+        clean, seen = clean[None], seen[None]
+    return measure_pages(clean, seen, data_range=reference.data_range)

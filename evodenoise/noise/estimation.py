@@ -43,7 +43,8 @@ class NoiseEstimate:
         units. Texture raises it, so it serves as a check only.
     coarse_std : float
         What middle frequencies of the flattest patches read, root mean square over channels,
-        in pixel units.
+        in pixel units; of a channel that is one regular texture they tell nothing, and its level
+        stands in.
     consistent : bool
         Whether the readings agree in every channel. If not, the noise may be correlated, not
         Gaussian or not of one level everywhere, and `std` may be far off.
@@ -59,7 +60,7 @@ class NoiseEstimate:
     @property
     def blurred(self) -> bool:
         """Whether the noise is stronger by far in coarser detail: a camera's or JPEG's work."""
-        return self.coarse_std > BLURRED_RATIO * self.std
+        return 0 < BLURRED_RATIO * self.std < self.coarse_std
 
     @property
     def level(self) -> float:
@@ -73,7 +74,7 @@ class NoiseEstimate:
         return cls(0.0, (0.0,) * channels, identity, 0.0, 0.0, consistent=True)
 
 
-def estimate_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimate:
+def estimate_white_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimate:
     """Estimate the standard deviation of white Gaussian noise from the image alone.
 
     Parameters
@@ -103,6 +104,9 @@ def estimate_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimat
     biased too, by the spread of sample variances, so that each half of the image chooses
     the frequencies in which the other half is measured.
 
+    A channel of two values, a drawing, has no noise, nor has one whose patches recur exactly eight
+    times or more, a regular texture.
+
     Patches with several pixels at the image's extremes, where noise was clipped, or at the value
     of a blank area (a mask, a letterbox) are left out.
 
@@ -123,9 +127,9 @@ def estimate_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimat
     Examples
     --------
     >>> import numpy as np
-    >>> from evodenoise.noise.estimation import estimate_noise
+    >>> from evodenoise.noise.estimation import estimate_white_noise
     >>> noisy = np.random.default_rng(0).normal(100.0, 5.0, (128, 128))
-    >>> round(estimate_noise(noisy).std, 1)
+    >>> round(estimate_white_noise(noisy).std, 1)
     5.0
     """
     _check(image)

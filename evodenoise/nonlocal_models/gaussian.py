@@ -1,7 +1,6 @@
 """A Gaussian model of each group, its prior taken from a first estimate: a Wiener filter.
 
-Dimensions: Y, X height and width, C channels, D values of a patch, M members of a group,
-B groups.
+Dimensions: Y, X height and width, C channels, D values of a patch, G groups, M members of a group.
 """
 
 from dataclasses import replace
@@ -37,6 +36,11 @@ def gaussian_settings(noise_to_signal: float, channels: int) -> GroupSettings:
         Standard deviation of the noise over that of the clean image.
     channels : int
         C.
+
+    Returns
+    -------
+    GroupSettings
+        The settings.
     """
     clear = channels > 1 and noise_to_signal < 0.7
     return replace(GAUSSIAN, patch_size=5) if clear else GAUSSIAN
@@ -57,18 +61,24 @@ def gaussian_groups(
     noise_variance : float
         sigma^2.
     settings : GroupSettings
-        Groups.
+        How groups are formed.
 
     Returns
     -------
     Tensor, shape (Y, X, C)
-        Posterior means of all members, averaged with the inverses of their posterior variances.
+        Posterior means of all members of all groups, averaged.
 
     Notes
     -----
-    Mean and covariance of a group are those of its members in the pilot (empirical Bayes, as in
-    the second step of Lebrun, Buades, Morel, "A nonlocal Bayesian image denoising algorithm",
-    SIAM J. Imaging Sciences 6(3), 2013).
+    Mean m and covariance S of a group are those of its members in the pilot (empirical Bayes, as
+    in the second step of Lebrun, Buades, Morel, "A nonlocal Bayesian image denoising algorithm",
+    SIAM J. Imaging Sciences 6(3), 2013). A noisy member y has the posterior
+
+        mean         m + S (S + sigma^2 I)^-1 (y - m)
+        covariance   sigma^2 S (S + sigma^2 I)^-1
+
+    and counts with the weight 1 / (v / sigma^2 + `WEIGHT_FLOOR`), v the mean posterior variance of
+    its pixels.
     """
     grid = PatchGrid(noisy.shape, settings.patch_size)
     average = PatchAverage(grid, noisy.dtype, noisy.device)
@@ -81,11 +91,11 @@ def gaussian_groups(
         covariance = centred.transpose(1, 2) @ centred / members.shape[1]
         # Beside an outlier the noise may be below the rounding errors of its variance.
         rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
-        least = rounding.clamp(min=noise_variance)[:, None, None]
-        factor = torch.linalg.cholesky(covariance + least * identity)
-        gain = torch.cholesky_solve(covariance, factor)  # (B, D, D)
+        noise = rounding.clamp(min=noise_variance)[:, None, None]
+        factor = torch.linalg.cholesky(covariance + noise * identity)
+        gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 I)^-1 S
         patches = (cut_members(noisy, settings.patch_size, members) - mean) @ gain + mean
-        variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)
+        variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)  # over sigma^2
         return members, patches, 1 / (variance + WEIGHT_FLOOR)
 
     for groups in match_groups(pilot, settings):

@@ -1,11 +1,13 @@
 """A linear decoder of few latents for each group, fitted to its noisy members.
 
-Dimensions: Y, X height and width, C channels, D values of a patch, M members of a group,
-B groups.
+A group of similar patches, one a row, is a matrix of low rank, but for the noise: shrinking its
+singular values, the small ones to 0, leaves a few directions in which members differ.
+
+Dimensions: Y, X height and width, C channels, D values of a patch, G groups, M members of a group.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -28,27 +30,57 @@ FEEDBACK = 0.1
 LOG_SUM_WEIGHT = 2 * math.sqrt(2)
 """Strength of the log-sum prior on singular values, as published."""
 
+REGROUPED_EVERY = 2
+"""Iterations with the same groups."""
+
+FEWER_MEMBERS = 10
+"""Groups found anew are so much smaller, as the estimate tells better who is alike ..."""
+
 FEWEST_MEMBERS = 40
+"""... but not below this."""
 
 
-def low_rank_settings(noise_to_signal: float) -> GroupSettings:
+@dataclass(frozen=True)
+class LowRankSettings(GroupSettings):
+    """How groups are formed and shrunk.
+
+    Attributes
+    ----------
+    patch_size, members, radius, step
+        As in `GroupSettings`; `members` at the start.
+    iterations : int
+        How often all groups are shrunk.
+    remaining : float
+        Noise left after an iteration, in units of what the residual says is left.
+    """
+
+    iterations: int = 10
+    remaining: float = 0.56
+
+
+def low_rank_settings(noise_to_signal: float) -> LowRankSettings:
     """Choose the settings of the low-rank model: larger patches and groups for more noise.
 
     Parameters
     ----------
     noise_to_signal : float
         Standard deviation of the noise over that of the clean image.
+
+    Returns
+    -------
+    LowRankSettings
+        The settings.
     """
     if noise_to_signal < 0.36:
-        return GroupSettings(6, 70, 25, iterations=8, remaining=0.54)
+        return LowRankSettings(6, 70, 25, iterations=8, remaining=0.54)
     if noise_to_signal < 0.7:
-        return GroupSettings(7, 70, 25, iterations=10, remaining=0.56)
-    return GroupSettings(8, 100, 25, iterations=10, remaining=0.58)
+        return LowRankSettings(7, 70, 25, iterations=10, remaining=0.56)
+    return LowRankSettings(8, 100, 25, iterations=10, remaining=0.58)
 
 
 @torch.no_grad()
 def low_rank_groups(
-    noisy: Tensor, pilot: Tensor, noise_variance: float, settings: GroupSettings
+    noisy: Tensor, pilot: Tensor, noise_variance: float, settings: LowRankSettings
 ) -> Tensor:
     """Denoise each group with a linear decoder of few latents, fitted to the noisy members.
 
@@ -60,8 +92,8 @@ def low_rank_groups(
         First estimate of the clean image: the first groups are found in it.
     noise_variance : float
         sigma^2.
-    settings : GroupSettings
-        Groups.
+    settings : LowRankSettings
+        How groups are formed and shrunk.
 
     Returns
     -------
@@ -70,22 +102,26 @@ def low_rank_groups(
 
     Notes
     -----
-    The singular values of a group have a log-sum prior, whose maximum a posteriori is in
-    closed form; a part of what was removed is fed back and the groups are found anew (Gu,
-    Zhang, Zuo, Feng, "Weighted nuclear norm minimization with application to image denoising",
-    CVPR 2014).
+    The first iteration shrinks the groups of the noisy image y (`shrink_groups`). Each further one
+    starts from the estimate x with a part of what was removed fed back, x + d (y - x) with d =
+    `FEEDBACK`, and the groups are found anew every other time, in x (Gu, Zhang, Zuo, Feng,
+    "Weighted nuclear norm minimization with application to image denoising", CVPR 2014). Groups
+    are averaged with the weights 1 / (1 + rank).
     """
-    estimate, previous, groups = pilot, noisy, []
+    estimate, current, groups = pilot, noisy, []
     grid = PatchGrid(noisy.shape, settings.patch_size)
     for iteration in range(settings.iterations):
-        if iteration % 2 == 0:
+        if iteration % REGROUPED_EVERY == 0:
             groups = list(match_groups(estimate, settings))
-            fewer = max(settings.members - 10, FEWEST_MEMBERS)
+            fewer = max(settings.members - FEWER_MEMBERS, FEWEST_MEMBERS)
             settings = replace(settings, members=fewer)
+        remaining = None
         if iteration:
-            previous = estimate + FEEDBACK * (noisy - estimate)
+            current = estimate + FEEDBACK * (noisy - estimate)
+            remaining = settings.remaining
+        side = settings.patch_size
+        shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining)
         average = PatchAverage(grid, noisy.dtype, noisy.device)
-        shrink = partial(_shrink_groups, noisy, previous, noise_variance, settings, iteration == 0)
         parts = [part for some in groups for part in some.split(2 * GROUPS)]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             add_groups(average, members, shrunk, weights)
@@ -93,33 +129,62 @@ def low_rank_groups(
     return estimate
 
 
-def _shrink_groups(
+def _shrink_members(
     noisy: Tensor,
-    previous: Tensor,
+    current: Tensor,
     noise_variance: float,
-    settings: GroupSettings,
-    first: bool,
+    patch_size: int,
+    remaining: float | None,
     members: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shrink the groups of some members (B, M); return these, the patches and their weights."""
-    patches = cut_members(previous, settings.patch_size, members)
+    """Shrink the groups of some members (G, M); return these, the patches and their weights.
+
+    `remaining` is None as long as nothing has been removed.
+    """
+    patches = cut_members(current, patch_size, members)
     left = torch.full((len(members),), noise_variance, device=noisy.device)
-    if not first:
-        original = extract_patches(noisy, settings.patch_size, members[:, 0])
+    if remaining is not None:
+        # What has been removed is not there any more: told from the reference patch.
+        original = extract_patches(noisy, patch_size, members[:, 0])
         removed = (original - patches[:, 0]).square().mean(1)
-        left = settings.remaining**2 * (noise_variance - removed).abs()
-    shrunk, rank = _shrink(patches, left)
-    return members, shrunk, 1 / (1 + rank)
+        left = remaining**2 * (noise_variance - removed).abs()
+    shrunk, ranks = shrink_groups(patches, left)
+    return members, shrunk, 1 / (1 + ranks)
 
 
-def _shrink(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Shrink the singular values of centred groups (B, M, D); return them and their ranks (B,)."""
+def shrink_groups(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Shrink the singular values of centred groups, those that noise explains to 0.
+
+    Parameters
+    ----------
+    patches : Tensor, shape (G, M, D)
+        Groups of noisy patches.
+    noise_variance : Tensor, shape (G,)
+        sigma^2, of each group.
+
+    Returns
+    -------
+    shrunk : Tensor, shape (G, M, D)
+        Groups of clean patches.
+    ranks : Tensor of int64, shape (G,)
+        Singular values that are left.
+
+    Notes
+    -----
+    With w = `LOG_SUM_WEIGHT`, a singular value s of the centred group becomes the x that minimises
+
+        (s - x)^2 / 2 + w sqrt(M) sigma^2 log(x + e)
+
+    for e towards 0, away from the pole at x = 0:
+
+        x = (s + sqrt(s^2 - 4 w sqrt(M) sigma^2)) / 2    or 0 where the root is not real.
+    """
     mean = patches.mean(1, keepdim=True)
     centred = patches - mean
-    squares, basis = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
+    squares, basis = torch.linalg.eigh(centred.transpose(1, 2) @ centred)  # (G, D), (G, D, D)
     values = squares.clamp(min=1e-12).sqrt()
     threshold = 4 * LOG_SUM_WEIGHT * math.sqrt(patches.shape[1]) * noise_variance[:, None]
     excess = (squares - threshold).clamp(min=0)
-    gain = (0.5 * (1 + excess.sqrt() / values)).where(squares > threshold, 0)
+    gain = (0.5 * (1 + excess.sqrt() / values)).where(squares > threshold, 0)  # x / s
     shrunk = (centred @ (basis * gain[:, None])) @ basis.transpose(1, 2) + mean
     return shrunk, (gain > 0).sum(1)

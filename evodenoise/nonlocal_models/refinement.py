@@ -9,6 +9,7 @@ hides what is alike, decides who belongs together and gives the groups their pri
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,21 +20,22 @@ from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settin
 from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
 from evodenoise.nonlocal_models.matching import GroupSettings
 
-GroupModel = Callable[[Tensor, Tensor, float, GroupSettings], Tensor]
+Settings = TypeVar("Settings", bound=GroupSettings)
 
 LOW_RANK_SHARE = 0.6
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
 LOW_RANK_COST = 1 / 6**3
-"""Of an iteration for each cubic pixel of a patch's side, in runs of the Gaussian groups."""
+"""Time of an iteration of the low-rank groups over that of the Gaussian groups, for patches of one
+pixel; it grows with the cube of their side."""
 
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
     Refinement.GAUSSIAN: (0.5,),
     Refinement.FULL: (8.5, 0.5),
 }
-"""A refinement costs about as much as so many quick visits of the training to all patches; what
-it costs without the low-rank groups comes second."""
+"""What a refinement costs, in quick visits of the training to all patches. Second, what it costs
+if the low-rank groups have to be left out for want of time."""
 
 
 def refine(
@@ -68,31 +70,26 @@ def refine(
     Returns
     -------
     Tensor, shape (Y, X, C)
-        Refined estimate; the pilot where settings or clock forbid more.
+        Refined estimate: the pilot itself if nothing is to be refined or the deadline has passed,
+        that of the Gaussian groups alone if it would pass before the low-rank groups are done.
     """
     if refinement is Refinement.NONE or noise_variance == 0 or _expired(deadline):
         return pilot
 
-    def average(model: GroupModel, settings: GroupSettings) -> Tensor:
-        shorter = min(noisy.shape[:2])
-        results = [
-            model(
-                noisy,
-                pilot,
-                noise_variance,
-                replace(settings, patch_size=min(settings.patch_size + added, shorter), step=step),
-            )
-            for added in sizes
-        ]
-        return torch.stack(results).mean(0)
+    def average(
+        model: Callable[[Tensor, Tensor, float, Settings], Tensor], settings: Settings
+    ) -> Tensor:
+        sides = [min(settings.patch_size + added, *noisy.shape[:2]) for added in sizes]
+        each = [replace(settings, patch_size=side, step=step) for side in sides]
+        return torch.stack([model(noisy, pilot, noise_variance, one) for one in each]).mean(0)
 
     started = time.perf_counter()
     ratio = noise_to_signal(noise_variance)
     gaussian = average(gaussian_groups, gaussian_settings(ratio, noisy.shape[2]))
     seconds = time.perf_counter() - started
     settings = low_rank_settings(ratio)
-    cost = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
-    if refinement is Refinement.GAUSSIAN or _expired(deadline, after=cost * seconds):
+    runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
+    if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
         return gaussian
     low_rank = average(low_rank_groups, settings)
     return LOW_RANK_SHARE * low_rank + (1 - LOW_RANK_SHARE) * gaussian

@@ -5,11 +5,12 @@ is named by its position: the number of its upper left corner, row-major, among 
 (Y-p+1)(X-p+1) corners where it lies inside the image.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.fft import dct
 from torch import Tensor
 
 
@@ -104,8 +105,5 @@ def cosine_basis(patch_size: int, channels: int) -> Tensor:
         U; patches x of shape (N, D), flattened as (p, p, C), have the coefficients x @ U, and
         come back as coefficients @ U.T.
     """
-    place = torch.arange(patch_size, dtype=torch.float64)
-    waves = torch.cos(math.pi * (place[:, None] + 0.5) * place / patch_size)
-    waves *= math.sqrt(2 / patch_size)
-    waves[:, 0] /= math.sqrt(2)
+    waves = torch.from_numpy(dct(np.eye(patch_size), norm="ortho", axis=1))
     return torch.kron(torch.kron(waves, waves), torch.eye(channels, dtype=torch.float64))

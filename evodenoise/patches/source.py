@@ -5,7 +5,8 @@ from functools import cached_property
 from torch import Tensor
 
 from evodenoise.patches.grid import PatchGrid, cosine_basis, extract_patches
-from evodenoise.tvae.observations import Observations, Patches
+from evodenoise.tvae.gaps import GappedPatches
+from evodenoise.tvae.observations import CompletePatches
 
 
 class PatchSource:
@@ -31,12 +32,12 @@ class PatchSource:
         """U, shape (D, D): see `cosine_basis`."""
         return cosine_basis(self.grid.patch_size, self.image.shape[2]).to(self.image)
 
-    def patches(self, positions: Tensor) -> Patches:
+    def patches(self, positions: Tensor) -> CompletePatches | GappedPatches:
         """Cut out patches (N,): their coefficients (N, D), with gaps if the image has any."""
         coefficients = extract_patches(self.image, self.grid.patch_size, positions) @ self.basis
         if self.missing is None:
-            return coefficients
-        return Observations.of(coefficients, self._missing(positions), self.basis)
+            return CompletePatches(coefficients)
+        return GappedPatches.of(coefficients, self._missing(positions), self.basis)
 
     def visible(self, positions: Tensor) -> Tensor:
         """Keep the positions (N,) of patches of which at least one pixel is there."""

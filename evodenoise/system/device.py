@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from evodenoise.errors import DeviceError
+from evodenoise.errors import DeviceError, plural
 
 KEPT_BYTES = 32 * 2**20
 """The most that GNU's C library takes for a block that it may keep."""
@@ -46,7 +46,8 @@ def resolve_device(name: str) -> torch.device:
     # torch keeps the index in 8 bits: its own parser takes cuda:256 for cuda:0.
     index, found = int(known[1] or 0), torch.cuda.device_count()
     if index >= found:
-        raise DeviceError(f"device {name!r} is not there ({found} CUDA GPUs found); use auto")
+        gpus = plural(found, "CUDA GPU")
+        raise DeviceError(f"device {name!r} is not there ({gpus} found); use auto")
     return torch.device("cuda", index)
 
 
@@ -69,16 +70,21 @@ def list_devices(name: str) -> tuple[str, ...]:
     return (first,)
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given, so that a clock tells what that took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def describe_device(device: torch.device) -> str:
     """Name a device as its user knows it."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    threads = torch.get_num_threads()
-    return (
-        f"{device} ({threads} thread{'s' if threads > 1 else ''})"
-        if device.type == "cpu"
-        else str(device)
-    )
+    if device.type == "cpu":
+        return f"{device} ({plural(torch.get_num_threads(), 'thread')})"
+    return str(device)
 
 
 def prepare_process(threads: int | None) -> None:

@@ -99,6 +99,11 @@ class Decoder(nn.Module):
         """Whether there are outputs for the variances."""
         return len(self.biases[-1]) > self.pixels
 
+    @property
+    def locked(self) -> bool:
+        """Whether there are outputs for the variances that keep silent as yet."""
+        return self.covariance and not self.unlocked
+
     def unlock(self) -> None:
         """Let the variances speak from now on, if there are outputs for them."""
         self.unlocked = self.covariance

@@ -1,19 +1,14 @@
 """The E-step of a mini-batch: the model as judge of evolution."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.evolution import Variation, evolve
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Observations, Patches
-from evodenoise.tvae.states import VariationalStates, hash_keys
-
-PROMISING_STATES = 4
-"""Offspring and migrants of a patch with gaps that are evaluated exactly."""
+from evodenoise.tvae.observations import Observations
+from evodenoise.tvae.states import VariationalStates
 
 CURVATURE_SAMPLE = 32
 """States over which the curvature of each latent is averaged."""
@@ -27,26 +22,27 @@ class PatchScorer:
     ----------
     model : BinaryLatentVAE
         The model.
-    patches : Tensor, shape (N, D)
+    patches : Observations, (N, D)
         The mini-batch.
     curvature : Tensor, shape (H,)
         As made by `BinaryLatentVAE.flip_curvature`.
     """
 
     model: BinaryLatentVAE
-    patches: Patches
+    patches: Observations
     curvature: Tensor
 
     def log_joint(self, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z): states (N, M, K) to (N, M).
 
-        Of patches with gaps, whose density is expensive, the most promising states only; the
-        others count as impossible.
+        Where that is expensive, of the most promising states only; the others count as
+        impossible.
         """
-        if not isinstance(self.patches, Observations) or states.shape[1] <= PROMISING_STATES:
+        most = self.patches.most_exact
+        if most is None or states.shape[1] <= most:
             return self.model.log_joint(self.patches, states)
         rough = self.model.rough_log_joint(self.patches, states)
-        chosen = rough.topk(PROMISING_STATES, dim=1).indices
+        chosen = rough.topk(most, dim=1).indices
         exact = self.model.log_joint(
             self.patches, states.gather(1, chosen[..., None].expand(-1, -1, states.shape[2]))
         )
@@ -61,56 +57,52 @@ class PatchScorer:
         return self.model.cross_log_joints(self.patches, states)
 
 
+@dataclass(frozen=True, eq=False)
 class EStep:
     """E-steps with one model.
 
-    Parameters
+    Attributes
     ----------
     model : BinaryLatentVAE
         Judges the states; may change between the steps.
-    config : DenoiseConfig
-        Its `evolution`.
-    generator : torch.Generator
-        Source of randomness, on the model's device.
+    variation : Variation
+        Makes the offspring.
+    curvature : Tensor, shape (H,)
+        As made by `BinaryLatentVAE.flip_curvature`.
     """
 
-    def __init__(
-        self, model: BinaryLatentVAE, config: DenoiseConfig, *, generator: torch.Generator
-    ) -> None:
-        self.model = model
-        keys = hash_keys(model.latents, generator=generator)
-        self.variation = Variation(config.evolution, model.latents, keys, generator)
-        self.curvature = torch.zeros(model.latents, device=generator.device)
+    model: BinaryLatentVAE
+    variation: Variation
+    curvature: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def measured(cls, model: BinaryLatentVAE, variation: Variation, states: Tensor) -> "EStep":
+        """Measure at states (M, K) in use what guided mutation needs of a model."""
+        return cls(model, variation, model.flip_curvature(states[:CURVATURE_SAMPLE]))
 
     def fork(self, model: BinaryLatentVAE) -> "EStep":
         """Copy the step for another thread, with randomness of its own and a model to judge by."""
-        mine = self.variation.generator
-        seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
-        fork = copy.copy(self)
-        fork.model = model
-        theirs = torch.Generator(mine.device).manual_seed(seed)
-        fork.variation = replace(self.variation, generator=theirs)
-        return fork
+        return replace(self, model=model, variation=self.variation.fork())
 
     @torch.no_grad()
-    def measure_curvature(self, states: Tensor) -> None:
-        """Re-estimate what guided mutation needs, from states (M, K) in use."""
-        self.curvature = self.model.flip_curvature(states[:CURVATURE_SAMPLE])
-
-    @torch.no_grad()
-    def evaluate(self, patches: Patches, states: Tensor) -> VariationalStates:
+    def evaluate(self, patches: Observations, states: Tensor) -> VariationalStates:
         """Evaluate the log-joints of states (B, S, K) of patches (B, D) at the present model."""
         return VariationalStates(states, self.model.log_joint(patches, states))
 
     @torch.no_grad()
     def __call__(
-        self, patches: Patches, current: VariationalStates, *, migrant_pool: Tensor | None = None
+        self,
+        patches: Observations,
+        current: VariationalStates,
+        *,
+        migrant_pool: Tensor | None = None,
     ) -> tuple[VariationalStates, Tensor]:
         """Evolve the states of a mini-batch.
 
         Parameters
         ----------
-        patches : Tensor, shape (B, D)
+        patches : Observations, (B, D)
             The mini-batch.
         current : VariationalStates, (B, S)
             Its states with up-to-date log-joints (`evaluate`).

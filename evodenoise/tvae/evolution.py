@@ -5,7 +5,7 @@ Binary Latents" (arXiv 2011.13704). What a state is worth comes in through `Scor
 that this module knows no model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -22,6 +22,7 @@ from evodenoise.tvae.operators import (
 from evodenoise.tvae.states import (
     VariationalStates,
     concatenate,
+    hash_keys,
     hash_states,
     keep_best,
     repeated,
@@ -63,6 +64,19 @@ class Variation:
     keys: Tensor
     generator: torch.Generator
 
+    @classmethod
+    def of(
+        cls, config: EvolutionConfig, latents: int, *, generator: torch.Generator
+    ) -> "Variation":
+        """Draw the keys for H latents."""
+        return cls(config, latents, hash_keys(latents, generator=generator), generator)
+
+    def fork(self) -> "Variation":
+        """Copy it for another thread, with randomness of its own."""
+        mine = self.generator
+        seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
+        return replace(self, generator=torch.Generator(mine.device).manual_seed(seed))
+
     def offspring(self, pool: VariationalStates, scorer: Scorer, active: float) -> Tensor:
         """Make one generation of offspring.
 
@@ -81,27 +95,20 @@ class Variation:
             Indices of ones.
         """
         config, generator = self.config, self.generator
-        chosen = select_parents(
-            pool.log_joints, config.parents, config.selection, generator=generator
-        )
+        chosen = select_parents(pool.log_joints, config.parents, generator=generator)
         parents = pool.choose(chosen)
         if config.mutation is Mutation.GUIDED:
             return self._guided(parents, scorer)
         offspring = parents.states[:, :, None].expand(-1, -1, config.offspring, -1)
         if config.crossover:
             offspring = crossover(offspring, self.latents, generator=generator)
-        match config.mutation:
-            case Mutation.UNIFORM:
-                offspring = flip_uniformly(offspring, self.latents, generator=generator)
-            case Mutation.SPARSE:
-                offspring = flip_sparsely(
-                    offspring,
-                    self.latents,
-                    active=active,
-                    mean_flips=config.mean_flips,
-                    generator=generator,
-                )
-        return offspring.flatten(1, 2)
+        return flip_sparsely(
+            offspring,
+            self.latents,
+            active=active,
+            mean_flips=config.mean_flips,
+            generator=generator,
+        ).flatten(1, 2)
 
     def _guided(self, parents: VariationalStates, scorer: Scorer) -> Tensor:
         """Make most offspring by promise, the rest by uniform flips of random parents."""

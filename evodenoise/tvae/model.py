@@ -11,7 +11,6 @@ covariance of the pixels. Without covariance v = 0. The clean coefficients given
 Gaussian: a Wiener step per state.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evodenoise.tvae.decoder import Decoder, Emission
-from evodenoise.tvae.observations import Observations, Patches
+from evodenoise.tvae.observations import Observations, total_variance
 from evodenoise.tvae.precision import proposal_dtype
 
 CACHED_STATES = 4096
@@ -89,57 +88,12 @@ class BinaryLatentVAE(nn.Module):
         chosen = logits.index_select(0, states.int().flatten()).view(states.shape).sum(-1)
         return chosen + torch.log1p(-self.prior).sum()
 
-    def total_variance(self, emission: Emission) -> Tensor:
-        """Return sigma^2 + v of each coefficient, (..., D), or sigma^2 alone, ()."""
-        if emission.variance is None:
-            return self.noise_variance
-        return emission.variance + self.noise_variance
-
-    def log_likelihood(self, patches: Patches, emission: Emission) -> Tensor:
-        """Evaluate log p(x | z) of patches (..., D) under emissions (..., D), in nats: (...).
-
-        Of patches with gaps it is the density of what was observed.
-        """
-        variance = self.total_variance(emission)
-        if isinstance(patches, Observations):
-            everything = self.log_likelihood(patches.values, emission)
-            errors = patches.values - emission.mean
-            return everything + patches.gap_log_density(errors, 1 / variance)
-        errors = (emission.mean - patches).square()
-        if emission.variance is None:
-            # One division and one logarithm a state instead of D.
-            exponent = errors.sum(-1) / variance + self.pixels * variance.log()
-        else:
-            exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
-        return -0.5 * (exponent + self.pixels * math.log(2 * math.pi))
-
-    def completed_log_likelihood(self, patches: Patches, emission: Emission) -> Tensor:
-        """Evaluate what has the gradient of `log_likelihood` at little cost: (...).
-
-        The expectation of log p(x | z) over missing pixels, given the others and the present
-        emission, which is held fixed: by Fisher's identity its gradient is the one wanted.
-        """
-        if not isinstance(patches, Observations):
-            return self.log_likelihood(patches, emission)
-        variance = self.total_variance(emission)
-        with torch.no_grad():
-            errors, unseen = patches.complete(patches.values - emission.mean, 1 / variance)
-            completed = emission.mean + errors
-        everything = self.log_likelihood(completed, emission)
-        return everything - 0.5 * (unseen / variance).sum(-1)
-
-    def rough_log_joint(self, patches: Observations, states: Tensor) -> Tensor:
-        """Estimate `log_joint` as if the pixels of a patch were independent given the state."""
-        emission: Emission = self.decoder(states)
-        variance = self.total_variance(emission).expand_as(emission.mean)
-        return self.log_prior(states) + patches.pixel_log_density(emission.mean, variance)
-
-    def log_joint(self, patches: Patches, states: Tensor) -> Tensor:
+    def log_joint(self, patches: Observations, states: Tensor) -> Tensor:
         """Evaluate log p(x_n, z) for the states of each patch.
 
         Parameters
         ----------
-        patches : Tensor, shape (N, D)
+        patches : Observations, (N, D)
             x.
         states : Tensor of int16, shape (N, S, K)
             Indices of ones.
@@ -153,21 +107,23 @@ class BinaryLatentVAE(nn.Module):
         size = max(1, CACHED_STATES // states.shape[1])
         parts = zip(patches.split(size), states.split(size), strict=True)
         likelihoods = [
-            self.log_likelihood(some_patches[:, None], self.decoder(some_states))
+            some_patches[:, None].log_likelihood(self.decoder(some_states), self.noise_variance)
             for some_patches, some_states in parts
         ]
         return self.log_prior(states) + torch.cat(likelihoods)
 
-    def cross_log_joints(self, patches: Patches, states: Tensor) -> Tensor:
-        """Evaluate log p(x_n, z) for every pair of a patch and a state.
+    def rough_log_joint(self, patches: Observations, states: Tensor) -> Tensor:
+        """Estimate `log_joint`, well enough to choose which states to evaluate exactly: (N, S)."""
+        emission: Emission = self.decoder(states)
+        likelihood = patches[:, None].rough_log_likelihood(emission, self.noise_variance)
+        return self.log_prior(states) + likelihood
 
-        The square is expanded, so that it costs matrix products; that loses
-        precision, which is enough to rank candidates and not to keep their value. Of patches
-        with gaps, pixels count as if they were independent given the state.
+    def cross_log_joints(self, patches: Observations, states: Tensor) -> Tensor:
+        """Estimate log p(x_n, z) for every pair of a patch and a state, to rank candidates.
 
         Parameters
         ----------
-        patches : Tensor, shape (N, D)
+        patches : Observations, (N, D)
             x.
         states : Tensor of int16, shape (M, K)
             Indices of ones.
@@ -178,30 +134,15 @@ class BinaryLatentVAE(nn.Module):
             Nats.
         """
         emission: Emission = self.decoder(states)
-        if isinstance(patches, Observations):
-            scores = self.cross_log_joints(patches.values, states)
-            gapped = patches.gaps > 0
-            variance = self.total_variance(emission).expand_as(emission.mean)
-            rough = patches[gapped].cross_pixel_log_density(emission.mean, variance)
-            scores[gapped] = rough + self.log_prior(states)
-            return scores
-        variance = self.total_variance(emission).expand_as(emission.mean)
-        precision = 1 / variance
-        scaled = emission.mean * precision
-        constant = (emission.mean * scaled + variance.log()).sum(-1)
-        exponent = torch.addmm(constant, patches, scaled.T, alpha=-2)
-        if emission.variance is None:
-            exponent += patches.square().sum(-1, keepdim=True) * precision[0, 0]
-        else:
-            exponent.addmm_(patches.square(), precision.T)
-        return self.log_prior(states) - 0.5 * (exponent + self.pixels * math.log(2 * math.pi))
+        likelihood = patches.cross_log_likelihood(emission, self.noise_variance)
+        return self.log_prior(states) + likelihood
 
-    def clean_moments(self, patches: Patches, states: Tensor) -> tuple[Tensor, Tensor]:
+    def clean_moments(self, patches: Observations, states: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and variance of the clean coefficients given x_n and each state.
 
         Parameters
         ----------
-        patches : Tensor, shape (N, D)
+        patches : Observations, (N, D)
             x.
         states : Tensor of int16, shape (N, S, K)
             Indices of ones.
@@ -209,22 +150,12 @@ class BinaryLatentVAE(nn.Module):
         Returns
         -------
         mean, variance : Tensor, shape (N, S, D)
-            mu + w (x - mu) and w sigma^2 with the Wiener gain w = v / (v + sigma^2); missing
-            pixels of x are at their mean given the others, and add to the variance.
+            See `Observations.clean_moments`.
         """
         emission: Emission = self.decoder(states)
-        if emission.variance is None:
-            return emission.mean, torch.zeros_like(emission.mean)
-        total = emission.variance + self.noise_variance
-        gain = emission.variance / total
-        variance = gain * self.noise_variance
-        if isinstance(patches, Observations):
-            filled = patches[:, None]
-            errors, unseen = filled.complete(filled.values - emission.mean, 1 / total)
-            return emission.mean + gain * errors, variance + gain.square() * unseen
-        return emission.mean + gain * (patches[:, None] - emission.mean), variance
+        return patches[:, None].clean_moments(emission, self.noise_variance)
 
-    def flip_gains(self, patches: Patches, states: Tensor, curvature: Tensor) -> Tensor:
+    def flip_gains(self, patches: Observations, states: Tensor, curvature: Tensor) -> Tensor:
         """Estimate how log p(x_n, z) changes when one bit of z is flipped.
 
         A second-order expansion: the slope comes from one vector-Jacobian product through
@@ -233,7 +164,7 @@ class BinaryLatentVAE(nn.Module):
 
         Parameters
         ----------
-        patches : Tensor, shape (N, D)
+        patches : Observations, (N, D)
             x.
         states : Tensor of int16, shape (N, P, K)
             Indices of ones.
@@ -247,7 +178,7 @@ class BinaryLatentVAE(nn.Module):
         """
         slope = self._slope(patches, states)
         # d embedding / d z_h is row h of the first layer. Gains only propose: precision is not due.
-        precision = proposal_dtype(patches.device.type)
+        precision = proposal_dtype(patches.device)
         gains = F.linear(slope.to(precision), self.decoder.rows.to(precision))
         logits, places = self.prior.logit(), states.long()
         # From 1 to 0 instead of from 0 to 1 slope and prior have the other sign, curvature not.
@@ -255,12 +186,12 @@ class BinaryLatentVAE(nn.Module):
         gains.scatter_(-1, places, downwards)
         return gains[..., : self.latents].to(slope.dtype).add_(logits - curvature)
 
-    def _slope(self, patches: Patches, states: Tensor) -> Tensor:
+    def _slope(self, patches: Observations, states: Tensor) -> Tensor:
         """Differentiate log p(x | z) by the pre-activations of the first layer: (N, P, H_1)."""
         with torch.enable_grad():
             embedding = self.decoder.embed(states).detach().requires_grad_()
             emission = self.decoder.decode(embedding)
-            likelihood = self.completed_log_likelihood(patches[:, None], emission)
+            likelihood = patches[:, None].surrogate_log_likelihood(emission, self.noise_variance)
             (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
             return slope
 
@@ -287,9 +218,18 @@ class BinaryLatentVAE(nn.Module):
             flipped = torch.addcmul(embedding[:, None], ups[:, :-1, None], self.decoder.rows[:-1])
             present = self.decoder.decode(embedding)
             change = self.decoder.decode(flipped, mean_only=True).mean - present.mean[:, None]
-            precision = (1 / self.total_variance(present)).expand_as(present.mean)
+            precision = (1 / total_variance(present, self.noise_variance)).expand_as(present.mean)
             curvature += torch.einsum("mhd,md->h", change.square_(), precision)
         return curvature * (0.5 / len(states))
+
+    @torch.no_grad()
+    def unlock(self, noise_variance: float) -> None:
+        """Let the decoder's variances speak from now on.
+
+        They could take the place of sigma^2, which is therefore known from now on.
+        """
+        self.noise_variance.fill_(noise_variance)
+        self.decoder.unlock()
 
     @torch.no_grad()
     def update_prior(self, expected_ones: Tensor, patches: int) -> None:

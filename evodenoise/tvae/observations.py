@@ -1,275 +1,163 @@
-"""Patches some of whose pixels nobody has seen.
+"""What has been observed of patches, and how likely it is: the protocol, and complete patches.
 
-Dimensions: N patches, D coefficients (as many as pixels), M missing pixels of a patch at most,
-m those of one patch.
+The model says how clean coefficients are distributed given a code (`Emission`); an observation
+model adds how the noisy patch came of them. Everything that depends on the latter is asked of
+`Observations`, so that training and reconstruction know nothing of gaps (`evodenoise.tvae.gaps`).
 
-A Gaussian density of all pixels tells the one of the observed pixels without a matrix of their
-size. With p the precisions of the coefficients, e their errors and U_m the rows of the basis
-at the missing pixels, G = U_m diag(p) U_m^T is the precision of the missing pixels given the
-others, and with g = U_m (p * e)
-
-    2 log p(x_o) = 2 log p(x) + g^T G^-1 g - log det G + m log 2 pi
-
-whatever the missing pixels of x were filled with.
+Dimensions: N patches, D coefficients, S states of a patch, M states for all patches.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-MATRIX_VALUES = 2**22
-"""Values of the matrices U_m held at once: 16 MiB, and as much for each intermediate result."""
+from evodenoise.tvae.decoder import Emission
+
+
+class Observations(Protocol):
+    """N noisy patches, as coefficients of an orthonormal basis, with white noise of sigma^2.
+
+    Emissions hold means and variances of shape (..., D) that broadcast with the patches; by
+    `patches[:, None]` each patch meets S emissions of its own. All densities are in nats.
+    """
+
+    @property
+    def values(self) -> Tensor:
+        """Coefficients, shape (..., D)."""
+
+    @property
+    def most_exact(self) -> int | None:
+        """Candidates of a patch that an E-step evaluates exactly; None: all of them."""
+
+    def __len__(self) -> int:
+        """Count the patches."""
+
+    def __getitem__(self, index: Any) -> Self:
+        """Take some patches, or insert dimensions, as of a tensor (N,)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+
+    def split(self, size: int) -> Sequence[Self]:
+        """Cut into parts of at most `size` patches."""
+
+    def observed_values(self) -> int | Tensor:
+        """Count the pixels that were observed, of all patches together."""
+
+    def log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate log p(x | z): (...)."""
+
+    def surrogate_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate what has the gradient of `log_likelihood`, at little cost: (...)."""
+
+    def rough_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Estimate log p(x | z), well enough to choose what to evaluate exactly: (...)."""
+
+    def cross_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Estimate log p(x_n | z_m) of all pairs of patches and M emissions (M, D): (N, M)."""
+
+    def clean_moments(self, emission: Emission, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and variance of the clean coefficients given x and z: (..., D) each."""
+
+    def squared_errors(self, mean: Tensor) -> Tensor:
+        """Sum ||x - mu||^2 over the observed pixels, for means (..., D): (...)."""
+
+
+def total_variance(emission: Emission, noise_variance: Tensor) -> Tensor:
+    """Return v + sigma^2 of each coefficient, (..., D), or sigma^2 alone, ()."""
+    if emission.variance is None:
+        return noise_variance
+    return emission.variance + noise_variance
 
 
 @dataclass(frozen=True)
-class Observations:
-    """Patches (N, D), of some of which pixels are missing.
+class CompletePatches:
+    """Patches all of whose pixels are there; see `Observations`.
 
     Attributes
     ----------
     values : Tensor, shape (..., D)
-        Coefficients; missing pixels were filled with something before the transform.
-    missing : Tensor of int16, shape (..., M)
-        Numbers of the missing pixels; D marks an empty place.
-    basis : Tensor, shape (D + 1, D)
-        Row d holds the coefficients of a patch whose pixel d is 1 and all others 0; the last row,
-        that of the empty place, is zero.
+        Coefficients.
     """
 
     values: Tensor
-    missing: Tensor
-    basis: Tensor
-
-    @classmethod
-    def of(cls, values: Tensor, missing: Tensor, basis: Tensor) -> Self:
-        """Describe patches by their coefficients (N, D), missing pixels (N, D), and basis (D, D).
-
-        Parameters
-        ----------
-        values : Tensor, shape (N, D)
-            Coefficients.
-        missing : Tensor of bool, shape (N, D)
-            Which pixels are missing.
-        basis : Tensor, shape (D, D)
-            The transform of pixels (N, D) is their product with it.
-        """
-        most = int(missing.sum(1).max()) if len(missing) else 0
-        pixels = torch.arange(len(basis), device=values.device).expand_as(missing)
-        named = pixels.masked_fill(~missing, len(basis)).sort(dim=1).values[:, :most]
-        return cls(values, named.short(), torch.cat([basis, torch.zeros_like(basis[:1])]))
+    most_exact = None
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, index: Any) -> "Observations":
-        return Observations(self.values[index], self.missing[index], self.basis)
+    def __getitem__(self, index: Any) -> "CompletePatches":
+        return CompletePatches(self.values[index])
 
     @property
     def device(self) -> torch.device:
         """Where they lie."""
         return self.values.device
 
-    @property
-    def gaps(self) -> Tensor:
-        """Number of missing pixels of each patch (...)."""
-        return (self.missing < self.basis.shape[1]).sum(-1)
-
-    def split(self, size: int) -> list["Observations"]:
+    def split(self, size: int) -> list["CompletePatches"]:
         """Cut into parts of at most `size` patches."""
-        parts = zip(self.values.split(size), self.missing.split(size), strict=True)
-        return [Observations(values, missing, self.basis) for values, missing in parts]
+        return [CompletePatches(values) for values in self.values.split(size)]
 
-    def gap_log_density(self, errors: Tensor, precision: Tensor) -> Tensor:
-        """Evaluate what the missing pixels take away from the density of all.
+    def observed_values(self) -> int:
+        """Count the pixels of all patches."""
+        return self.values.numel()
 
-        Parameters
-        ----------
-        errors : Tensor, shape (..., D)
-            Coefficients less their mean.
-        precision : Tensor, shape (..., D)
-            Inverse variances of the coefficients.
+    def log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate log p(x | z) = log Normal(x; mu, diag(v) + sigma^2 I): (...)."""
+        variance = total_variance(emission, noise_variance)
+        errors = (emission.mean - self.values).square()
+        pixels = self.values.shape[-1]
+        if emission.variance is None:
+            # One division and one logarithm a state instead of D.
+            exponent = errors.sum(-1) / variance + pixels * variance.log()
+        else:
+            exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
+        return -0.5 * (exponent + pixels * math.log(2 * math.pi))
+
+    def surrogate_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate `log_likelihood` itself, which costs little."""
+        return self.log_likelihood(emission, noise_variance)
+
+    def rough_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate `log_likelihood` itself, which costs little."""
+        return self.log_likelihood(emission, noise_variance)
+
+    def cross_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:
+        """Evaluate log p(x_n | z_m) of all pairs of N patches and M emissions: (N, M).
+
+        The square is expanded, so that it costs matrix products; that loses precision, which is
+        enough to rank candidates and not to keep their value.
+        """
+        variance = total_variance(emission, noise_variance).expand_as(emission.mean)
+        precision = 1 / variance
+        scaled = emission.mean * precision
+        constant = (emission.mean * scaled + variance.log()).sum(-1)
+        exponent = torch.addmm(constant, self.values, scaled.T, alpha=-2)
+        if emission.variance is None:
+            exponent += self.values.square().sum(-1, keepdim=True) * precision[0, 0]
+        else:
+            exponent.addmm_(self.values.square(), precision.T)
+        return -0.5 * (exponent + self.values.shape[-1] * math.log(2 * math.pi))
+
+    def clean_moments(self, emission: Emission, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and variance of the clean coefficients given x and z.
 
         Returns
         -------
-        Tensor, shape (...)
-            log p(x_o) - log p(x), in nats; 0 where nothing is missing.
+        mean, variance : Tensor, shape (..., D)
+            mu + w (x - mu) and w sigma^2 with the Wiener gain w = v / (v + sigma^2).
         """
-        result = errors.new_zeros(errors.shape[:-1].numel())
-        for place, gap in self._gaps(errors, precision):
-            result = result.index_put((place,), gap.log_density())
-        return result.view(errors.shape[:-1])
+        if emission.variance is None:
+            return emission.mean, torch.zeros_like(emission.mean)
+        gain = emission.variance / total_variance(emission, noise_variance)
+        return emission.mean + gain * (self.values - emission.mean), gain * noise_variance
 
-    @torch.no_grad()
-    def complete(self, errors: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the most probable values in place of the missing pixels.
-
-        Parameters
-        ----------
-        errors : Tensor, shape (..., D)
-            Coefficients less their mean.
-        precision : Tensor, shape (..., D)
-            Inverse variances of the coefficients.
-
-        Returns
-        -------
-        errors : Tensor, shape (..., D)
-            The same with the missing pixels at their mean given the others.
-        variance : Tensor, shape (..., D)
-            Variance of the coefficients that comes from the missing pixels.
-        """
-        flat, added = errors.flatten(0, -2).clone(), torch.zeros_like(errors).flatten(0, -2)
-        for place, gap in self._gaps(errors, precision):
-            matrix, slope = gap.system()
-            factor = torch.linalg.cholesky(matrix)
-            shift = torch.cholesky_solve(slope[..., None], factor)[..., 0]
-            flat[place] -= torch.einsum("rm,rmd->rd", shift, gap.rows)
-            spread = torch.linalg.solve_triangular(factor, gap.rows, upper=False)
-            added[place] = spread.square().sum(1)
-        return flat.view_as(errors), added.view_as(errors)
-
-    def pixel_log_density(self, mean: Tensor, variance: Tensor) -> Tensor:
-        """Evaluate the density of the observed pixels as if they were independent.
-
-        Parameters
-        ----------
-        mean, variance : Tensor, shape (N, M, D)
-            Of the coefficients, for M states of each of these N patches.
-
-        Returns
-        -------
-        Tensor, shape (N, M)
-            Nats; good enough to choose what to evaluate exactly.
-        """
-        errors, spread = (mean - self.values[:, None]) @ self._pixels, variance @ self._squares
-        terms = errors.square() / spread + (2 * math.pi * spread).log()
-        return -0.5 * torch.einsum("nmd,nd->nm", terms, self.seen)
-
-    def cross_pixel_log_density(self, mean: Tensor, variance: Tensor) -> Tensor:
-        """Do the same for all pairs of N patches and M states.
-
-        Parameters
-        ----------
-        mean, variance : Tensor, shape (M, D)
-            Of the coefficients.
-
-        Returns
-        -------
-        Tensor, shape (N, M)
-            Nats.
-        """
-        seen, values = self.seen, self.values @ self._pixels
-        mean, spread = mean @ self._pixels, variance @ self._squares
-        constants = mean.square() / spread + (2 * math.pi * spread).log()
-        exponent = (seen * values.square()) @ (1 / spread).T + seen @ constants.T
-        return -0.5 * exponent.addmm_(seen * values, (mean / spread).T, alpha=-2)
-
-    @property
-    def seen(self) -> Tensor:
-        """1 for pixels that are there, 0 for missing ones: (N, D)."""
-        ones = self.values.new_ones(len(self.values), len(self.basis))
-        return ones.scatter_(1, self.missing.long(), 0.0)[:, :-1]
-
-    @property
-    def _pixels(self) -> Tensor:
-        """From coefficients (..., D) to pixels."""
-        return self.basis[:-1].T
-
-    @property
-    def _squares(self) -> Tensor:
-        """From the variances of coefficients (..., D) to those of pixels."""
-        return self._pixels.square()
-
-    def squared_errors(self, errors: Tensor) -> Tensor:
-        """Sum the squared errors of the observed pixels: (..., D) to (...)."""
-        at_gaps = torch.einsum("...d,...md->...m", errors, self.basis[self.missing.long()])
-        return errors.square().sum(-1) - at_gaps.square().sum(-1)
-
-    def _gaps(self, errors: Tensor, precision: Tensor) -> "Iterator[tuple[Tensor, _Gap]]":
-        """Gather what the equations need, for some flattened rows of errors (..., D) at a time."""
-        empty = len(self.basis) - 1
-        # Rows with as many gaps as each other go together: the widest sets the size of them all.
-        counts, rows = self.gaps.expand(errors.shape[:-1]).flatten().sort(stable=True)
-        rows = rows[counts > 0]
-        missing = self.missing.expand(*errors.shape[:-1], -1).flatten(0, -2)
-        precision = precision.expand_as(errors).flatten(0, -2)
-        errors = errors.flatten(0, -2)
-        size = max(1, MATRIX_VALUES // max(1, missing.shape[-1] * empty))
-        for some in rows.split(size) if len(rows) else ():
-            named = missing[some].long()
-            named = named[:, : int((named < empty).sum(1).max())]
-            yield some, _Gap(self.basis[named], named == empty, errors[some], precision[some])
-
-
-@dataclass(frozen=True)
-class _Gap:
-    """The missing pixels of some patches, R of them: see the head of the module.
-
-    Attributes
-    ----------
-    rows : Tensor, shape (R, M, D)
-        U_m; zero at empty places.
-    empty : Tensor of bool, shape (R, M)
-        Empty places.
-    errors, precision : Tensor, shape (R, D)
-        e and p.
-    """
-
-    rows: Tensor
-    empty: Tensor
-    errors: Tensor
-    precision: Tensor
-
-    def system(self) -> tuple[Tensor, Tensor]:
-        """Return G (R, M, M), which is the identity at empty places, and g (R, M)."""
-        weighted = self.rows * self.precision[:, None]
-        matrix = weighted @ self.rows.transpose(1, 2) + torch.diag_embed(self.empty.to(self.rows))
-        return matrix, (weighted @ self.errors[..., None])[..., 0]
-
-    def log_density(self) -> Tensor:
-        """Evaluate log p(x_o) - log p(x): (R,)."""
-        matrix, slope = self.system()
-        factor = torch.linalg.cholesky(matrix)
-        solved = torch.linalg.solve_triangular(factor, slope[..., None], upper=False)
-        log_determinant = 2 * torch.diagonal(factor, dim1=1, dim2=2).log().sum(1)
-        constant = (~self.empty).sum(1) * math.log(2 * math.pi)
-        density: Tensor = 0.5 * (solved.square().sum((1, 2)) - log_determinant + constant)
-        return density
-
-
-Patches = Tensor | Observations
-"""Patches (N, D) with all their pixels, or with gaps."""
-
-
-def concatenate_patches(parts: Sequence[Patches]) -> Patches:
-    """Join patches (N, D) of the same size, some with gaps and some without, to one list."""
-    gapped = [part for part in parts if isinstance(part, Observations)]
-    if not gapped:
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
-    basis = gapped[0].basis
-    most = max(part.missing.shape[1] for part in gapped)
-    values, missing = [], []
-    for part in parts:
-        named = part.missing if isinstance(part, Observations) else part.new_empty(len(part), 0)
-        values.append(part.values if isinstance(part, Observations) else part)
-        missing.append(F.pad(named.short(), (0, most - named.shape[1]), value=basis.shape[1]))
-    return Observations(torch.cat(values), torch.cat(missing), basis)
-
-
-def squared_errors(patches: Patches, mean: Tensor) -> Tensor:
-    """Sum ||x - mu||^2 over the observed pixels of patches (..., D): (...)."""
-    if isinstance(patches, Observations):
-        return patches.squared_errors(patches.values - mean)
-    squares: Tensor = (mean - patches).square().sum(-1)
-    return squares
-
-
-def observed_values(patches: Patches) -> int | Tensor:
-    """Count the pixels of patches (N, D) that are there."""
-    if isinstance(patches, Observations):
-        return patches.values.numel() - patches.gaps.sum()
-    return patches.numel()
+    def squared_errors(self, mean: Tensor) -> Tensor:
+        """Sum ||x - mu||^2: (..., D) to (...)."""
+        squares: Tensor = (mean - self.values).square().sum(-1)
+        return squares

@@ -10,17 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evodenoise.config.settings import ParentSelection
 from evodenoise.tvae.states import count_ones, flip_bits, trim
 
 GROUP = 8
 """Entries of which `leading_entries` takes at most one."""
 
 
-def select_parents(
-    log_joints: Tensor, parents: int, selection: ParentSelection, *, generator: torch.Generator
-) -> Tensor:
-    """Draw parents from the states of each patch, without replacement.
+def select_parents(log_joints: Tensor, parents: int, *, generator: torch.Generator) -> Tensor:
+    """Draw parents from the states of each patch by fitness, without replacement.
+
+    The probability is proportional to the log-joint's height above the patch's own lowest one.
 
     Parameters
     ----------
@@ -28,9 +27,6 @@ def select_parents(
         Log-joints in nats; states at -inf count as the lowest finite one.
     parents : int
         P; capped at S.
-    selection : ParentSelection
-        ``fitness``: with probability proportional to the log-joint's height above the
-        patch's own lowest one; ``uniform``: all alike.
     generator : torch.Generator
         Source of randomness.
 
@@ -39,9 +35,7 @@ def select_parents(
     Tensor of int64, shape (N, P)
         Indices into the S states.
     """
-    races = torch.empty_like(log_joints).exponential_(generator=generator)
-    if selection is ParentSelection.FITNESS:
-        races = races / _fitness(log_joints)
+    races = torch.empty_like(log_joints).exponential_(generator=generator) / _fitness(log_joints)
     # The smallest of exponential variables of rates f_s is s with probability f_s / sum f.
     return races.topk(min(parents, log_joints.shape[1]), dim=1, largest=False).indices
 
@@ -98,8 +92,10 @@ def flip_probabilities(
     """Compute the flip probabilities of sparsity-driven mutation.
 
     They solve (H - n) p01 - n p10 = active - n, so that an offspring has `active` ones
-    on average, and (H - n) p01 + n p10 = mean_flips (JMLR 23, 2022, appendix on
-    the variation operators), clipped to [0, 1].
+    on average, and (H - n) p01 + n p10 = flips (JMLR 23, 2022, appendix on the variation
+    operators). As many flips as `mean_flips` cannot always do that with probabilities from 0 to
+    1: there are at least |active - n|, and a quarter of `mean_flips` more, so that no bit is out of
+    reach, and at most what the zeros or the ones allow.
 
     Parameters
     ----------
@@ -110,17 +106,19 @@ def flip_probabilities(
     active : float
         The wanted number of ones: the sum of the prior's probabilities.
     mean_flips : float
-        Flipped bits on average.
+        Flipped bits on average, where they can be so few or so many.
 
     Returns
     -------
     p01, p10 : Tensor of float
         Probability to flip a 0, and to flip a 1.
     """
-    zeros = latents - ones
-    p01 = (mean_flips + active - ones) / (2 * zeros.clamp(min=1))
-    p10 = (mean_flips - active + ones) / (2 * ones.clamp(min=1))
-    return p01.clamp(0, 1), p10.clamp(0, 1)
+    zeros, surplus = latents - ones, ones - active
+    flips = (surplus.abs() + mean_flips / 4).clamp(min=mean_flips)
+    flips = torch.minimum(flips, torch.minimum(2 * zeros + surplus, 2 * ones - surplus))
+    p01 = (flips - surplus) / (2 * zeros.clamp(min=1))
+    p10 = (flips + surplus) / (2 * ones.clamp(min=1))
+    return p01.clamp(0, 1), p10.clamp(0, 1)  # against rounding
 
 
 def flip_sparsely(

@@ -6,25 +6,25 @@ import torch
 
 
 @cache
-def proposal_dtype(device: str) -> torch.dtype:
+def proposal_dtype(device: torch.device) -> torch.dtype:
     """Choose the precision of the matrix products that only propose states.
 
     Decided by what the hardware computes fast, never by a timing, so that results repeat.
 
     Parameters
     ----------
-    device : str
-        Type of the device: ``cpu``, ``cuda`` or ``mps``.
+    device : torch.device
+        Where they are computed.
 
     Returns
     -------
     torch.dtype
         bfloat16 where it has instructions of its own, else float32.
     """
-    if device == "cuda":
-        fast = torch.cuda.get_device_capability() >= (8, 0)
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        fast = device == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_bfloat16()
+        fast = device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_bfloat16()
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -1,17 +1,16 @@
 """From a trained model to clean patches, in a stream that never holds all states."""
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.e_step import EStep
-from evodenoise.tvae.evolution import distinct_states
+from evodenoise.tvae.evolution import Variation, distinct_states
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches
+from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncated_free_energy
 from evodenoise.tvae.states import (
     VariationalStates,
@@ -45,47 +44,54 @@ class PatchEstimate:
     free_energy: Tensor
 
 
+@dataclass(frozen=True, eq=False)
 class Reconstructor:
     """Denoise patches with a trained model, whether they were trained on or not.
 
-    Parameters
+    Attributes
     ----------
-    model : BinaryLatentVAE
-        The trained model; it is not changed.
+    e_step : EStep
+        With the trained model, which is not changed.
     trained : VariationalStates, (N, S), or None
         States of the patches it was trained on, if they are among those to come.
     config : DenoiseConfig
-        Evolution, and when the states have settled.
+        When the states have settled.
     codebook : Tensor of int16, shape (M, K)
         States in use, as made by `collect_codebook`; at least S distinct ones.
-    generator : torch.Generator
-        Source of randomness, on the model's device.
     """
 
-    def __init__(
-        self,
+    e_step: EStep
+    trained: VariationalStates | None
+    config: DenoiseConfig
+    codebook: Tensor
+
+    @classmethod
+    def of(
+        cls,
         model: BinaryLatentVAE,
         trained: VariationalStates | None,
         config: DenoiseConfig,
         *,
         codebook: Tensor,
         generator: torch.Generator,
-    ) -> None:
-        self.model, self.trained, self.config = model, trained, config
-        self.codebook = codebook
-        self.e_step = EStep(model, config, generator=generator)
-        self.e_step.measure_curvature(codebook)
+    ) -> "Reconstructor":
+        """Get a model ready; randomness comes from a generator on its device."""
+        variation = Variation.of(config.evolution, model.latents, generator=generator)
+        return cls(EStep.measured(model, variation, codebook), trained, config, codebook)
+
+    @property
+    def model(self) -> BinaryLatentVAE:
+        """The trained model."""
+        return self.e_step.model
 
     def fork(self) -> "Reconstructor":
         """Copy it for another thread, with randomness of its own; the model is shared."""
-        fork = copy.copy(self)
-        fork.e_step = self.e_step.fork(self.model)
-        return fork
+        return replace(self, e_step=self.e_step.fork(self.model))
 
     @torch.no_grad()
     def __call__(
         self,
-        patches: Patches,
+        patches: Observations,
         known: Tensor,
         *,
         should_stop: Callable[[], bool] = lambda: False,
@@ -94,7 +100,7 @@ class Reconstructor:
 
         Parameters
         ----------
-        patches : Tensor, shape (B, D)
+        patches : Observations, (B, D)
             Noisy patches.
         known : Tensor of int64, shape (B,)
             Each patch's place in the training set, or -1.
@@ -121,7 +127,7 @@ class Reconstructor:
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
 
-    def _start(self, patches: Patches, known: Tensor) -> Tensor:
+    def _start(self, patches: Observations, known: Tensor) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
         latents = self.model.latents
         if self.trained is None:
@@ -141,7 +147,7 @@ class Reconstructor:
 
 
 def nearest_states(
-    model: BinaryLatentVAE, patches: Patches, codebook: Tensor, count: int
+    model: BinaryLatentVAE, patches: Observations, codebook: Tensor, count: int
 ) -> Tensor:
     """Choose for each patch the states of a codebook (M, K) that suit it most: (B, S, K)."""
     return codebook[model.cross_log_joints(patches, codebook).topk(count, dim=1).indices]

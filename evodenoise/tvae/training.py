@@ -1,11 +1,20 @@
-"""Training: E-steps and M-steps over mini-batches, one report an epoch."""
+"""Training: a plain loop of E-steps, M-steps and a report, epoch by epoch.
+
+What is optimised: the free energy F = sum_n log sum_{z in K_n} p(x_n, z), by the E-step over the
+sets K_n, which never lowers it, and by the M-step over the parameters. The M-step takes only the
+best states of each K_n that carry `posterior_mass` of its posterior; that is the E-step's bound
+with smaller sets, another lower bound of the same likelihood, at most -log(posterior_mass) nats
+a patch below F (0.22 at four fifths). With all of the mass both are the same.
+
+One change of the model is no ascent: when the decoder's variances are unlocked, sigma^2 is set
+from its learned value, which had to stand for them, to the known one.
+"""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,8 +25,9 @@ from evodenoise.errors import TrainingError
 from evodenoise.tvae.adam import Adam, Optimizer
 from evodenoise.tvae.batches import choose_workers, in_batches
 from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Patches, observed_values, squared_errors
+from evodenoise.tvae.observations import Observations
 from evodenoise.tvae.posterior import (
     PosteriorSample,
     expected_ones,
@@ -68,22 +78,10 @@ class EpochReport:
     stop_reason: StopReason | None = None
 
 
-class EpochSums:
-    """Sums over the patches of an epoch, from which the closed-form updates follow."""
-
-    def __init__(self, latents: int, device: torch.device) -> None:
-        self.patches = 0
-        self.values = torch.zeros((), dtype=torch.int64, device=device)
-        self.expected_ones = torch.zeros(latents, device=device)
-        self.squared_error = torch.zeros((), device=device)
-        self.free_energy = torch.zeros((), device=device)
-        self.replaced = torch.zeros((), device=device)
-
-
 def m_step(
     model: BinaryLatentVAE,
     optimizer: Optimizer,
-    patches: Patches,
+    patches: Observations,
     sample: PosteriorSample,
     *,
     share: float = 1.0,
@@ -99,7 +97,7 @@ def m_step(
         Its decoder is changed.
     optimizer : Optimizer
         Over the decoder's parameters.
-    patches : Tensor, shape (B, D)
+    patches : Observations, (B, D)
         The mini-batch.
     sample : PosteriorSample
         States of these patches and their weights; all of them or a part.
@@ -113,14 +111,71 @@ def m_step(
     """
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
-    likelihood = model.completed_log_likelihood(mine, emission)
+    likelihood = mine.surrogate_log_likelihood(emission, model.noise_variance)
     loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        expected_error: Tensor = (sample.weights * squared_errors(mine, emission.mean)).sum()
+        expected_error: Tensor = (sample.weights * mine.squared_errors(emission.mean)).sum()
     return expected_error
+
+
+def gradient_steps(
+    model: BinaryLatentVAE,
+    optimizer: Optimizer,
+    patches: Observations,
+    sample: PosteriorSample,
+    size: int,
+) -> Tensor:
+    """Take gradient steps over parts of the states of a mini-batch.
+
+    Each step is scaled as if its part were all of the mini-batch, so that the mean of their
+    gradients at one model is the gradient of the whole.
+
+    Parameters
+    ----------
+    model, optimizer, patches, sample
+        As for `m_step`.
+    size : int
+        States of a step, at most.
+
+    Returns
+    -------
+    Tensor, shape ()
+        sum_n E_q[||x_n - mu(z)||^2], each state's before its step.
+    """
+    parts = list(sample.split(size))
+    errors = [m_step(model, optimizer, patches, part, share=1 / len(parts)) for part in parts]
+    return torch.stack(errors).sum()
+
+
+@dataclass
+class TrainingState:
+    """What changes in a run; all else is fixed when it begins.
+
+    Attributes
+    ----------
+    model : BinaryLatentVAE
+        Prior, decoder, noise variance.
+    variational : VariationalStates, (N, S)
+        The states of all patches.
+    optimizer : Adam
+        Its moments, over the decoder's parameters.
+    epoch : int
+        Epochs done.
+    noise_is_known : bool
+        Whether sigma^2 stays as it is, and the decoder's variances speak, if it has any.
+    batch_size : int
+        Patches of an E-step; it shrinks if a GPU's memory is too small.
+    """
+
+    model: BinaryLatentVAE
+    variational: VariationalStates
+    optimizer: Adam
+    epoch: int
+    noise_is_known: bool
+    batch_size: int
 
 
 class Evolved(NamedTuple):
@@ -128,7 +183,7 @@ class Evolved(NamedTuple):
 
     Attributes
     ----------
-    patches : Tensor, shape (B, D)
+    patches : Observations, (B, D)
         Its patches.
     states : VariationalStates, (B, S)
         Their states.
@@ -140,7 +195,7 @@ class Evolved(NamedTuple):
         Sums over the patches: of their bounds, in nats, and of how many states are new.
     """
 
-    patches: Patches
+    patches: Observations
     states: VariationalStates
     sample: PosteriorSample
     expected_ones: Tensor
@@ -148,116 +203,51 @@ class Evolved(NamedTuple):
     replaced: Tensor
 
 
-class Trainer:
-    """One training run: the model, the states of its patches, and what changes them.
+@dataclass
+class EpochSums:
+    """Sums over the patches of an epoch, from which the closed-form updates follow.
 
-    Parameters
+    Attributes
     ----------
-    patches : Tensor, shape (N, D)
-        Centred and scaled patches.
-    model : BinaryLatentVAE
-        Trained in place.
-    variational : VariationalStates, (N, S)
-        The states of the patches, improved in place.
-    config : DenoiseConfig
-        Evolution, batch sizes, learning rate.
-    generator : torch.Generator
-        Source of randomness, on the patches' device.
+    expected_ones : Tensor, shape (H,)
+        sum_n E_q[z_h].
+    squared_error, free_energy, replaced : Tensor, shape ()
+        sum_n E_q[||x_n - mu(z)||^2]; bounds, in nats; states replaced by better ones.
+    values : Tensor of int64, shape ()
+        Observed pixels.
+    patches : int
+        Patches.
+    learning_rate : float
+        Of the last mini-batch.
     """
 
-    def __init__(
-        self,
-        patches: Patches,
-        model: BinaryLatentVAE,
-        variational: VariationalStates,
-        config: DenoiseConfig,
-        *,
-        generator: torch.Generator,
-    ) -> None:
-        self.patches, self.model, self.variational = patches, model, variational
-        self.config, self.generator = config, generator
-        self.batch_size = config.batch_size
-        self.e_step = EStep(model, config, generator=generator)
-        self.optimizer = Adam(model.decoder.parameters())
+    expected_ones: Tensor
+    squared_error: Tensor
+    free_energy: Tensor
+    replaced: Tensor
+    values: Tensor
+    patches: int
+    learning_rate: float
 
-    def epoch(self, lattice: Tensor, budget: Budget, done: int) -> tuple[EpochSums, float]:
-        """Visit the patches of a sub-lattice once, in random order.
+    @classmethod
+    def none(cls, latents: int, device: torch.device) -> "EpochSums":
+        """Begin with nothing."""
+        zero = torch.zeros((), device=device)
+        counts = torch.zeros((), dtype=torch.int64, device=device)
+        return cls(torch.zeros(latents, device=device), zero, zero, zero, counts, 0, 0.0)
 
-        Parameters
-        ----------
-        lattice : Tensor of int64, shape (M,)
-            Indices of patches.
-        budget : Budget
-            Decides the learning rate.
-        done : int
-            Epochs done so far.
-
-        Returns
-        -------
-        EpochSums
-            Sums over the patches.
-        float
-            The last learning rate.
-        """
-        sums = EpochSums(self.model.latents, self.patches.device)
-        shuffled = torch.randperm(len(lattice), generator=self.generator, device=lattice.device)
-        order = lattice[shuffled]
-        self.e_step.measure_curvature(self.variational.states[order, 0])
-        rate = self.config.learning_rate.minimum
-
-        def learn(chosen: Tensor, evolved: Evolved) -> None:
-            nonlocal rate
-            progress = budget.progress(done + sums.patches / len(order))
-            rate = learning_rate(self.config.learning_rate, progress, budget.epochs)
-            self.optimizer.rate = rate
-            self._learn(chosen, evolved, sums)
-
-        workers = choose_workers(self.patches.device)
-        evolve = partial(self._evolve, beside=workers > 1)
-        self.batch_size = in_batches(order, self.batch_size, evolve, learn, workers=workers)
-        return sums, rate
-
-    def _evolve(self, chosen: Tensor, *, beside: bool) -> Callable[[], Evolved]:
-        """Prepare the E-step of a mini-batch, to be done beside gradient steps or not.
-
-        If it is, it sees the decoder as it is now, before these.
-        """
-        e_step = self.e_step.fork(copy.deepcopy(self.model)) if beside else self.e_step
-        latents = self.model.latents
-
-        def evolve() -> Evolved:
-            patches = self.patches[chosen]
-            states = trim(self.variational.states[chosen], latents)
-            current, replaced = e_step(patches, e_step.evaluate(patches, states))
-            sample = truncate_posterior(
-                current.log_joints, current.states, self.config.posterior_mass
-            )
-            ones = expected_ones(sample, latents)
-            free_energy = truncated_free_energy(current.log_joints).sum()
-            return Evolved(patches, current, sample, ones, free_energy, replaced.sum())
-
-        return evolve
-
-    def _learn(self, chosen: Tensor, evolved: Evolved, sums: EpochSums) -> None:
-        """Keep the states of a mini-batch and do its gradient steps."""
-        patches = evolved.patches
-        self.variational.put(chosen, evolved.states, self.model.latents)
-        parts = list(evolved.sample.split(self.config.gradient_batch_size))
-        errors = [
-            m_step(self.model, self.optimizer, patches, part, share=1 / len(parts))
-            for part in parts
-        ]
-        # From here on nothing can fail for want of memory: no patch is counted twice.
-        sums.squared_error += torch.stack(errors).sum()
-        sums.expected_ones += evolved.expected_ones
-        sums.free_energy += evolved.free_energy
-        sums.replaced += evolved.replaced
-        sums.patches += len(patches)
-        sums.values += observed_values(patches)
+    def add(self, evolved: Evolved, squared_error: Tensor) -> None:
+        """Add a mini-batch."""
+        self.squared_error = self.squared_error + squared_error
+        self.expected_ones = self.expected_ones + evolved.expected_ones
+        self.free_energy = self.free_energy + evolved.free_energy
+        self.replaced = self.replaced + evolved.replaced
+        self.values = self.values + evolved.patches.observed_values()
+        self.patches += len(evolved.patches)
 
 
 def fit(
-    patches: Patches,
+    patches: Observations,
     model: BinaryLatentVAE,
     variational: VariationalStates,
     config: DenoiseConfig,
@@ -271,7 +261,7 @@ def fit(
 
     Parameters
     ----------
-    patches : Tensor, shape (N, D)
+    patches : Observations, (N, D)
         Centred and scaled patches.
     model : BinaryLatentVAE
         The model.
@@ -284,8 +274,9 @@ def fit(
     budget : Budget, optional
         Length of the run; `config.epochs` by default.
     noise_variance : float, optional
-        Known sigma^2, in the units of the patches. With it, a decoder that has a covariance
-        is unlocked after `config.mean_share` of the run; else sigma^2 is learned.
+        Known sigma^2, in the units of the patches. It is used, and a decoder that has a covariance
+        is unlocked, after `config.mean_share` of the run, if anything is left of it then; before,
+        and without it, sigma^2 is learned.
     generator : torch.Generator
         Source of randomness, on the patches' device.
 
@@ -301,41 +292,98 @@ def fit(
     """
     lattices = lattices or [torch.arange(len(patches), device=patches.device)]
     budget = budget or Budget(config.epochs)
-    trainer = Trainer(patches, model, variational, config, generator=generator)
-    convergence = Convergence(len(lattices))
-    done, stop = 0, None
+    variation = Variation.of(config.evolution, model.latents, generator=generator)
+    optimizer = Adam(model.decoder.parameters())
+    state = TrainingState(
+        model,
+        variational,
+        optimizer,
+        epoch=0,
+        noise_is_known=model.decoder.unlocked,
+        batch_size=config.batch_size,
+    )
+    convergence, stop = Convergence(len(lattices)), None
     while stop is None:
         start = time.perf_counter()
-        sums, rate = trainer.epoch(lattices[done % len(lattices)], budget, done)
-        done += 1
-        if budget.progress(done) >= config.prior_delay * budget.epochs:
+        lattice = lattices[state.epoch % len(lattices)]
+        sums = _visit(lattice, patches, state, variation, config, budget)
+        state.epoch += 1
+        progress = budget.progress(state.epoch)
+        if progress >= config.prior_delay * budget.epochs:
             model.update_prior(sums.expected_ones, sums.patches)
-        if not model.decoder.unlocked:
+        if not state.noise_is_known:
             model.update_noise_variance(sums.squared_error, int(sums.values))
-        ready = budget.progress(done) >= config.mean_share * budget.epochs
-        if ready and noise_variance is not None and not model.decoder.unlocked:
-            # From here on the variances could take sigma^2's place: it has to be told.
-            model.noise_variance.fill_(noise_variance)
-            model.decoder.unlock()
-        free_energy = _finite(float(sums.free_energy) / sums.patches, done)
+        free_energy = _finite(float(sums.free_energy) / sums.patches, state.epoch)
         replaced = float(sums.replaced) / sums.patches
         seconds = time.perf_counter() - start
         budget.record(seconds / sums.patches)
-        stop = budget.over(done)
-        if stop is None and convergence.reached(done - 1, free_energy, replaced):
+        stop = budget.over(state.epoch)
+        if stop is None and noise_variance is not None and not state.noise_is_known:
+            # Never after the last epoch: variances would speak that nothing has trained.
+            if progress >= config.mean_share * budget.epochs:
+                model.unlock(noise_variance)
+                state.noise_is_known = True
+        elif stop is None and convergence.reached(state.epoch - 1, free_energy, replaced):
             stop = StopReason.CONVERGED
         yield EpochReport(
-            epoch=done,
-            progress=1.0 if stop else budget.progress(done) / budget.epochs,
+            epoch=state.epoch,
+            progress=1.0 if stop else budget.progress(state.epoch) / budget.epochs,
             patches=sums.patches,
             free_energy=free_energy,
             noise_std=math.sqrt(float(model.noise_variance)),
-            active_latents=float(model.prior.sum()),
+            active_latents=model.active,
             replaced=replaced,
-            learning_rate=rate,
+            learning_rate=sums.learning_rate,
             seconds=seconds,
             stop_reason=stop,
         )
+
+
+def _visit(
+    lattice: Tensor,
+    patches: Observations,
+    state: TrainingState,
+    variation: Variation,
+    config: DenoiseConfig,
+    budget: Budget,
+) -> EpochSums:
+    """Visit the patches of a sub-lattice (M,) once, in random order: E-steps, gradient steps."""
+    model, generator = state.model, variation.generator
+    sums = EpochSums.none(model.latents, patches.device)
+    order = lattice[torch.randperm(len(lattice), generator=generator, device=lattice.device)]
+    e_step = EStep.measured(model, variation, state.variational.states[order, 0])
+    workers = choose_workers(patches.device)
+
+    def begin(chosen: Tensor) -> Callable[[], Evolved]:
+        # Beside gradient steps, an E-step sees the decoder as it is now, before these.
+        mine = e_step.fork(copy.deepcopy(model)) if workers > 1 else e_step
+        return lambda: _evolve(mine, patches[chosen], state.variational.states[chosen], config)
+
+    def finish(chosen: Tensor, evolved: Evolved) -> None:
+        progress = budget.progress(state.epoch + sums.patches / len(order))
+        rate = learning_rate(config.learning_rate, progress, budget.epochs)
+        state.optimizer.rate = rate
+        state.variational.put(chosen, evolved.states, model.latents)
+        squared_error = gradient_steps(
+            model, state.optimizer, evolved.patches, evolved.sample, config.gradient_batch_size
+        )
+        # From here on nothing can fail for want of memory: no patch is counted twice.
+        sums.add(evolved, squared_error)
+        sums.learning_rate = rate
+
+    state.batch_size = in_batches(order, state.batch_size, begin, finish, workers=workers)
+    return sums
+
+
+def _evolve(e_step: EStep, patches: Observations, states: Tensor, config: DenoiseConfig) -> Evolved:
+    """Do the E-step of a mini-batch from its states (B, S, K)."""
+    latents = e_step.model.latents
+    before = e_step.evaluate(patches, trim(states, latents))
+    current, replaced = e_step(patches, before)
+    sample = truncate_posterior(current.log_joints, current.states, config.posterior_mass)
+    free_energy = truncated_free_energy(current.log_joints).sum()
+    ones = expected_ones(sample, latents)
+    return Evolved(patches, current, sample, ones, free_energy, replaced.sum())
 
 
 def _finite(free_energy: float, epoch: int) -> float:

@@ -1,4 +1,4 @@
-"""What a terminal of 80 columns shows while many images are denoised."""
+"""What is told of a batch: no warning is lost, and a terminal of 80 columns stands still."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.records import Record, Status, bare_record
 from evodenoise.jobs.worker import ProgressMessage
 
+WARNING = "a PNG file does not keep: tag ImageDescription"
 NAMES = [f"a_rather_long_name_of_a_microscope_{number}.png" for number in range(2)]
 JOBS = [Job(Path("shots", name), Path("out", name), Path(name)) for name in NAMES]
 
@@ -36,7 +37,7 @@ def lines_shown(text: str) -> list[str]:
 def test_bars_stand_still_and_long_names_can_be_told_apart(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with show_batch(2, Voice()) as audience:
+    with show_batch(2, Voice(), None) as audience:
         for job in JOBS:
             audience.begins(job)
         for phase, share in (("reading", 0.0), ("page 12, rebuilding", 0.5), ("", 1.0)):
@@ -58,38 +59,49 @@ def tell(audience: BatchProgress) -> None:
         audience.ends(job, record(job, "the noise may be correlated (level 1)"))
 
 
-@pytest.mark.usefixtures("terminal")
-def test_warnings_of_images_without_a_line_are_summed_up(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with show_batch(2, Voice()) as audience:
-        tell(audience)
-    assert list(audience.warnings()) == [
-        f"warning: shots/{NAMES[0]} and 1 more: the noise may be correlated (level 1)"
-    ]
-    assert "noise level" not in capsys.readouterr().err
+def watch(report: Path | None = None) -> BatchProgress:
+    """Let a batch come to its end, with a warning about each image."""
+    with show_batch(len(JOBS), Voice(), report) as audience:
+        for job in JOBS:
+            audience.begins(job)
+            audience.ends(job, record(job, WARNING))
+    return audience
 
 
 def test_in_a_pipe_each_warning_stands_below_its_image(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with show_batch(2, Voice()) as audience:
-        tell(audience)
-    assert list(audience.warnings()) == []
+    assert list(watch().warnings()) == []
     assert capsys.readouterr().err.splitlines() == [
         line
         for number, name in enumerate(NAMES, 1)
         for line in (
             f"[{number}/2] shots/{name}: noise level 25 (estimated), 1.0 s: out/{name}",
-            f"warning: shots/{name}: the noise may be correlated (level 1)",
+            f"warning: shots/{name}: {WARNING}",
         )
+    ]
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    ("report", "where"), [(None, "--report keeps them"), ("r.csv", "all are in r.csv")]
+)
+def test_where_a_bar_moves_warnings_are_summed_up(
+    capsys: pytest.CaptureFixture[str], report: str | None, where: str
+) -> None:
+    audience = watch(Path(report) if report else None)
+    err = capsys.readouterr().err
+    assert "noise level" not in err
+    assert "does not keep" not in err
+    assert list(audience.warnings()) == [
+        f"warning: shots/{NAMES[0]} and 1 image more: {WARNING} ({where})"
     ]
 
 
 def test_what_was_told_when_an_image_was_denoised_is_not_told_when_it_is_skipped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with show_batch(1, Voice(verbose=True)) as audience:
+    with show_batch(1, Voice(verbose=True), None) as audience:
         audience.ends(JOBS[0], record(JOBS[0], "an old story", status=Status.SKIPPED))
     assert list(audience.warnings()) == []
     assert "old story" not in capsys.readouterr().err

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from evodenoise.cli import main
 from evodenoise.errors import TrainingError
 from evodenoise.evaluation import benchmark
-from evodenoise.evaluation.benchmark import Case, Cell
+from evodenoise.evaluation.benchmark import Case, Measurement
 from evodenoise.evaluation.summary import group_rows
 
 
@@ -35,13 +35,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     """Measure nothing, but give each cell a PSNR to recognise it by; the third one fails."""
     cases: list[Case] = []
 
-    def measure(_: Any, __: Any, case: Case, **___: Any) -> Cell:
+    def measure(_: Any, __: Any, case: Case, **___: Any) -> Measurement:
         cases.append(case)
         if len(cases) == 3:
             raise TrainingError("diverged")
-        return Cell(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        return Measurement(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
 
-    monkeypatch.setattr(benchmark, "measure_cell", measure)
+    monkeypatch.setattr(benchmark, "measure_case", measure)
     return cases
 
 
@@ -76,12 +76,12 @@ def test_seeds_failures_and_going_on(
 def test_ctrl_c_keeps_what_was_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def measure(_: Any, __: Any, case: Case, **___: Any) -> Cell:
+    def measure(_: Any, __: Any, case: Case, **___: Any) -> Measurement:
         if case.seed:
             raise KeyboardInterrupt
-        return Cell(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        return Measurement(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
 
-    monkeypatch.setattr(benchmark, "measure_cell", measure)
+    monkeypatch.setattr(benchmark, "measure_case", measure)
     assert run("benchmark up.png --seeds 0,1 --device cpu --report r.jsonl --json") == 130
     out, err = capsys.readouterr()
     assert [row["psnr"] for row in json.loads(out)["files"]] == [30.0]

@@ -68,11 +68,36 @@ def test_a_table_with_its_data_range(capsys: pytest.CaptureFixture[str]) -> None
     assert mean.split()[0] == "mean"
 
 
+def test_a_float_reference_for_an_integer_image(capsys: pytest.CaptureFixture[str]) -> None:
+    """The mean of many frames is no integer; the peak is that of the image's type."""
+    assert run("compare gt.npy weak.png weak.npy --json") == 0
+    clean = np.load("gt.npy").astype(float)
+    for row, span in zip(
+        json.loads(capsys.readouterr().out)["files"], (255.0, float(np.ptp(clean))), strict=True
+    ):
+        name = row["input"]
+        image = np.load(name) if name[-3:] == "npy" else np.asarray(PillowImage.open(name))
+        error = np.mean((clean - image) ** 2)
+        assert row["data_range"] == pytest.approx(span)
+        assert row["psnr"] == pytest.approx(10 * np.log10(span**2 / error))
+        assert row["rmse"] == pytest.approx(error**0.5)
+
+
+def test_several_data_ranges_stand_beside_their_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("compare gt.npy weak.png gt.npy") == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[-2:] == ["data", "range"]
+    span = float(np.ptp(np.load("gt.npy").astype(float)))
+    assert [line.split()[-1] for line in lines[:2]] == ["255", f"{span:g}"]
+    assert len(lines[2].split()) == 4  # the mean has none
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ("gt.png", "Missing argument"),
-        ("gt.png gt.npy", "float32"),
         ("gt.png gt.tif", "shape"),
         ("gt.png nope.png", "nope.png: cannot be read"),
         ("gt.png weak.png --data-range 0", "data range 0"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evodenoise.cli import COMMANDS, main
+from evodenoise.cli import main
+from evodenoise.cli.commands import COMMANDS
 from evodenoise.cli.completion import COMMAND_NAMES, complete_path, take_command
 
 

@@ -15,7 +15,11 @@ from PIL import Image as PillowImage
 from evodenoise.cli import main
 from evodenoise.denoising import denoise as pipeline
 
-QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --refine none"
+USUAL = {
+    **{"--epochs": "1", "--latents": "16", "--hidden": "16", "--states": "4"},
+    **{"--device": "cpu", "--refine": "none"},
+}
+QUICK = " ".join(f"{name} {value}" for name, value in USUAL.items())
 FULL = "--refine full"
 """What can fail on values that are out of the ordinary: every stage is to see them."""
 
@@ -33,10 +37,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def quick(options: str) -> str:
+    """Make a run short, but for what the options say themselves."""
+    others = [f"{name} {value}" for name, value in USUAL.items() if name not in options.split()]
+    return " ".join([options, *others])
+
+
 def denoised(pixels: np.ndarray, options: str = "") -> np.ndarray:
     """Send an array through the command."""
     np.save("in.npy", pixels)
-    assert run(f"in.npy -o out.npy --overwrite {QUICK} {options}") == 0
+    assert run(f"in.npy -o out.npy --overwrite {quick(options)}") == 0
     result = np.load("out.npy")
     assert result.shape == pixels.shape
     return result
@@ -128,7 +138,7 @@ def test_invisible_pixels_teach_nothing_and_stay() -> None:
     colours = np.dstack([as_dtype(np.where(GAPS, 255, NOISY), "uint8")] * 3)
     opacity = np.where(GAPS, 0, 255).astype(np.uint8)
     PillowImage.fromarray(np.dstack([colours, opacity])).save("in.png")
-    assert run(f"in.png -o out.png {QUICK} --epochs 4") == 0
+    assert run(f"in.png -o out.png {quick('--epochs 4')}") == 0
     before, after = picture("in.png")[0], picture("out.png")[0]
     np.testing.assert_array_equal(after[..., 3], opacity)
     np.testing.assert_array_equal(after[GAPS], before[GAPS])

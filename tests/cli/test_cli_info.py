@@ -2,15 +2,18 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from files import REFUSED_FILES
+from files import REFUSED_FILES, REFUSED_IMAGES
 from kinds import JPEGS, SAME, write
-from pictures import add_noise, as_dtype, wave
+from pictures import Array, add_noise, as_dtype, wave
+from PIL import Image as PillowImage
+from scipy.ndimage import gaussian_filter
 
 from evodenoise.cli import main
 
@@ -70,10 +73,74 @@ def test_noise_around_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_values_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.ones((16, 18), np.float32)
-    pixels[0, :2] = np.nan, np.inf
+    pixels[0, :2] = np.nan
     np.save(tmp_path / "in.npy", pixels)
     found = described(capsys, f"{tmp_path}/in.npy")
     assert (found["missing"], found["minimum"], found["maximum"]) == (2, 1, 1)
+    assert found["noise"] == [0]
+
+
+def colour_with_gaps() -> Array:
+    pixels = add_noise(wave(40, 36, channels=3), 12)
+    pixels[..., 2] = pixels[..., 0]
+    pixels[4:9, 5:20] = np.nan
+    return pixels.astype(np.float32)
+
+
+def blurred() -> Array:
+    noise = np.random.default_rng(0).standard_normal((64, 64))
+    return as_dtype(wave(64, 64) + 40 * gaussian_filter(noise, 1.2), "uint8")
+
+
+def stack_with_an_empty_page() -> Array:
+    pages = np.stack([add_noise(wave(40, 36), 5 + k, seed=k) for k in range(11)])
+    pages[3] = np.nan
+    return pages
+
+
+def with_invisible_pixels() -> Array:
+    pixels = as_dtype(add_noise(wave(40, 36, channels=4), 12), "uint8")
+    pixels[..., 3] = 255
+    pixels[:20, :, 3] = 0
+    pixels[:20, :, :3] = 7
+    return pixels
+
+
+READ_ALIKE: dict[str, Callable[[], Array]] = {
+    "gaps.npy": colour_with_gaps,
+    "blurred.png": blurred,
+    "stack.npy": stack_with_an_empty_page,
+    "invisible.png": with_invisible_pixels,
+    "checkerboard.png": lambda: as_dtype(np.indices((40, 36)).sum(0) // 4 % 2 * 255, "uint8"),
+    "texture.png": lambda: np.tile(as_dtype(add_noise(wave(8, 8)), "uint8"), (9, 9)),
+}
+
+
+@pytest.mark.parametrize("name", READ_ALIKE)
+def test_the_noise_is_that_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    pixels, path = READ_ALIKE[name](), tmp_path / name
+    np.save(path, pixels) if path.suffix == ".npy" else PillowImage.fromarray(pixels).save(path)
+    found = described(capsys, str(path))
+    options = "--epochs 1 --latents 16 --hidden 16 --device cpu --stack joint --quiet --json"
+    assert run(f"{path} -o {tmp_path}/out{path.suffix} {options}") == 0
+    (denoised,) = json.loads(capsys.readouterr().out)["files"]
+    assert denoised["noise_std"] == pytest.approx(found["noise_level"], rel=1e-6)
+    assert len(found["noise"]) == found["channels"]
+
+
+def test_each_channel_has_its_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = 100 + [5, 10, 5, 0] * np.random.default_rng(0).standard_normal((64, 64, 4))
+    pixels[..., 2] = pixels[..., 0]
+    np.save(tmp_path / "in.npy", pixels)
+    found = described(capsys, f"{tmp_path}/in.npy --axes yxc")
+    first, second, third, fourth = found["noise"]
+    assert (first, second) == pytest.approx((5, 10), rel=0.05)
+    assert (third, fourth) == (first, 0)
+    assert found["noise_level"] == pytest.approx(np.sqrt((25 + 100) / 2), rel=0.05)
+    assert run(f"info {tmp_path}/in.npy --axes yxc") == 0
+    assert f"channels {first:.4g}, {second:.4g}, {first:.4g}, 0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["tif OME", "png with texts", "webp with metadata", "fits stack"])
@@ -102,3 +169,15 @@ def test_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) 
     assert out == ""
     assert err.startswith(f"evodenoise: error: {tmp_path}/{name}: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED_IMAGES.keys() - {"nan_page.npy"}))
+def test_refuses_what_denoising_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    REFUSED_IMAGES[name][0](tmp_path / name)
+    assert run(f"{tmp_path}/{name} -o {tmp_path}/out.npy") == 2
+    refusal = capsys.readouterr().err
+    assert REFUSED_IMAGES[name][1] in refusal
+    assert run(f"info {tmp_path}/{name}") == 2
+    assert capsys.readouterr().err == refusal

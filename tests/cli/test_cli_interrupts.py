@@ -27,9 +27,9 @@ STOPPING = "stopping: the picture is finished"
 
 @contextmanager
 def training(
-    folder: Path, options: str = ENDLESS, sign: str = "epoch"
+    folder: Path, options: str = ENDLESS, until: str = "epoch"
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start the command on a picture and wait for a line, by default that an epoch is done."""
+    """Start the command on a picture and wait for a line, that of the first epoch."""
     # An ignored signal, as in a background job, would be ignored by the child as well.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -44,7 +44,7 @@ def training(
     finally:
         signal.signal(signal.SIGINT, handler)
     try:
-        wait_for(sign, process)
+        wait_for(until, process)
         yield process
     finally:
         process.kill()
@@ -165,6 +165,73 @@ def test_ctrl_c_ends_a_benchmark_at_once(pictures: Path) -> None:
     assert out == ""
     assert "evodenoise: error: interrupted" in err
     assert snapshot(pictures) == before
+
+
+SIGNAL_AT_IMPORT = """
+import importlib.abc, os, signal, sys
+
+class Signaller(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), {number})
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Signaller())
+from evodenoise.cli import run
+sys.argv[1:] = {words!r}
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("numpy", "noisy.png"),  # before the command line has been read
+        ("typer", "noisy.png"),
+        ("rich.console", "--help"),
+        ("evodenoise.denoising.checks", "noisy.png"),  # just before torch
+        ("evodenoise.cli.batch_progress", "many -o out"),
+        ("evodenoise.evaluation.benchmark", "benchmark noisy.png"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("number", "code", "what"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_while_modules_are_loaded_is_answered_in_one_line(
+    pictures: Path, module: str, words: str, number: signal.Signals, code: int, what: str
+) -> None:
+    """In the first tenths of a second: no traceback, and no silence."""
+    (pictures / "many").mkdir()
+    PillowImage.fromarray(GRAY).save(pictures / "many/a.png")
+    before = snapshot(pictures)
+    script = SIGNAL_AT_IMPORT.format(module=module, number=int(number), words=words.split())
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=pictures,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == f"evodenoise: error: {what}; nothing was written\n"
+    assert (done.returncode, done.stdout) == (code, "")
+    assert snapshot(pictures) == before
+
+
+def test_sigterm_ends_a_batch_with_a_word(pictures: Path) -> None:
+    for name in ("many/a.png", "many/b.png", "out/a.png"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        PillowImage.fromarray(GRAY).save(pictures / name)
+    with training(pictures, f"many -o out --skip-existing {ENDLESS}", until="[1/2]") as process:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err == (
+        "evodenoise: error: terminated; whole files are in place, --skip-existing goes on\n"
+    )
+    assert sorted(path.name for path in (pictures / "out").iterdir()) == ["a.png"]
 
 
 def test_handlers_are_put_back(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

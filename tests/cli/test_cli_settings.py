@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def test_without_a_preset_it_is_the_balanced_one_and_seed_0(asked: list[dict[str
 def test_an_option_wins_over_the_preset(
     name: str, option: str, setting: str, value: Any, asked: list[dict[str, Any]]
 ) -> None:
-    assert run(f"noisy.png --preset {name} {option} --states 3") == 1
+    few_states = "" if setting == "states" else "--states 3"  # few latents have few states
+    assert run(f"noisy.png --preset {name} {option} {few_states}") == 1
     expected = {setting: value, "states": 3}
     config = asked[0]["config"]
     preset = preset_config(name, SHAPE)
@@ -122,6 +124,29 @@ def test_presets_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         names = [config.evolution.mutation.value, config.refinement.value]
         assert row.replace(" (default)", "").split()[1:7] == [*map(str, numbers), *names]
         assert ("(default)" in row) == (name == "balanced")
+
+
+def test_presets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every setting of every preset, by name."""
+    assert run("presets --json") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    document = json.loads(out)
+    assert (document["version"], document["default"]) == (evodenoise.__version__, "balanced")
+    assert list(document["presets"]) == list(PRESETS)
+    for name, preset in PRESETS.items():
+        found = document["presets"][name]
+        assert found["description"] == preset.description
+        config = dict(found["config"])
+        assert config.pop("evolution") == asdict(preset.config.evolution)
+        assert config.pop("learning_rate") == asdict(preset.config.learning_rate)
+        assert {**vars(preset.config), **{k: _tuple(v) for k, v in config.items()}} == vars(
+            preset.config
+        )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("command", ["presets fast", "presets --epochs 3"])

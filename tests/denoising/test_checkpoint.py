@@ -1,9 +1,7 @@
 """Models that are kept: the same after a file, refused when damaged, of use for a sibling."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -105,43 +103,36 @@ def test_images_that_do_not_fit(model: Checkpoint, shape: tuple[int, ...], reaso
         denoise(image, replace(CONFIG, patch_size=None, epochs=0), model=model)
 
 
-def edited(model: Checkpoint, **changes: Any) -> bytes:
-    document = torch.load(io.BytesIO(model.to_bytes()), weights_only=True)
-    buffer = io.BytesIO()
-    torch.save({**document, **changes}, buffer)
-    return buffer.getvalue()
-
-
-def test_damaged_and_foreign_files(model: Checkpoint, tmp_path: Path) -> None:
-    whole = model.to_bytes()
-    foreign = io.BytesIO()
-    torch.save({"weights": torch.zeros(3)}, foreign)
-    nan = {name: value * torch.nan for name, value in model.weights.items()}
-    cases = {
-        b"": "damaged or not a model",
-        b"not a model": "damaged or not a model",
-        whole[: len(whole) // 2]: "damaged or not a model",
-        foreign.getvalue(): "is not a model",
-        edited(model, format_version=99): "version 99",
-        edited(model, latents=33): "is damaged",
-        edited(model, hidden="many"): "is damaged",
-        edited(model, weights=nan): "out of range",
-        edited(model, codebook=model.codebook + 100): "out of range",
-        edited(model, deviation=0.0): "out of range",
-    }
-    for content, reason in cases.items():
-        path = tmp_path / "model"
-        path.write_bytes(content)
-        with pytest.raises(ModelError, match=reason) as refusal:
-            read_model(path)
-        assert str(path) in str(refusal.value)
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_model(tmp_path / "absent")
-
-
 def test_a_stack_keeps_its_model() -> None:
     pages = np.stack([add_noise(CLEAN, 20), add_noise(CLEAN, 20, seed=2)])
     result = denoise_stack(pages, replace(CONFIG, epochs=2))
     assert result.model is not None
     again = denoise_stack(pages, replace(CONFIG, epochs=0), model=result.model)
     assert again.image.shape == pages.shape
+
+
+@pytest.mark.parametrize("covariance", Covariance)
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_sibling_without_noise_comes_back(covariance: Covariance, epochs: int) -> None:
+    model = denoise(add_noise(CLEAN, 20), replace(CONFIG, covariance=covariance)).model
+    clean = np.kron(np.arange(12.0).reshape(3, 4) ** 2, np.ones((16, 16)))
+    result = denoise(clean, replace(CONFIG, epochs=epochs), model=model)
+    np.testing.assert_array_equal(result.image, clean)
+    assert result.noise_std == 0
+    holed = clean.copy()
+    holed[20:24, 20:24] = np.nan
+    filled = denoise(holed, replace(CONFIG, epochs=epochs), model=model).image
+    seen = np.isfinite(holed)
+    np.testing.assert_array_equal(filled[seen], clean[seen])
+    assert np.isfinite(filled).all()
+
+
+def test_a_level_beyond_what_the_images_of_the_model_vary(model: Checkpoint) -> None:
+    louder = 10 * add_noise(CLEAN, 20)
+    with pytest.raises(ConfigError, match="images of the model varied in all, by a standard dev"):
+        denoise(louder, replace(CONFIG, epochs=0, noise_std=200.0), model=model)
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(ModelError, match="model is a PosixPath; give what read_model returns"):
+        denoise(CLEAN, CONFIG, model=Path("kept.model"))  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ from pictures import wave
 
 from evodenoise.denoising.scaling import Scaling, mixing_matrix
 from evodenoise.noise.estimation import NoiseEstimate
-from evodenoise.tvae.training import EpochReport
 
 
 @pytest.mark.parametrize("factor", [1.0, 1e-6, 1e6, 1e200, 1e-200])
@@ -21,12 +20,11 @@ def test_there_and_back(factor: float, offset: float) -> None:
     assert scaling.std == pytest.approx((wave() + offset).std() * factor)
 
 
-def test_reports_in_pixel_units() -> None:
+def test_densities_of_pixel_values() -> None:
+    """A density per unit of the scaled values becomes one per unit of the pixels."""
     image = wave()
-    report = EpochReport(1, 0.5, 10, -50.0, 0.5, 1.0, 0.1, 1e-3, 0.2)
-    scaled = Scaling.of(image[..., None]).in_pixel_units(report, pixels=64)
-    assert scaled.noise_std == pytest.approx(0.5 * image.std())
-    assert scaled.free_energy == pytest.approx(-50 - 64 * np.log(image.std()))
+    scaling = Scaling.of(image[..., None])
+    assert scaling.log_density(-50, 64) == pytest.approx(-50 - 64 * np.log(image.std()))
 
 
 def noise_of(levels: tuple[float, ...], correlation: float) -> NoiseEstimate:

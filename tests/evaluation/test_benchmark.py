@@ -11,7 +11,7 @@ from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising.denoise import denoise
 from evodenoise.errors import ImageError
 from evodenoise.evaluation import benchmark
-from evodenoise.evaluation.benchmark import Case, add_noise, check_clean, measure_cell
+from evodenoise.evaluation.benchmark import Case, add_noise, check_clean, measure_case
 
 QUICK = DenoiseConfig(
     latents=16, hidden=(16,), states=4, epochs=2, device="cpu", refinement=Refinement.NONE
@@ -32,9 +32,9 @@ def test_noise_is_added_as_published(dtype: str, channels: int | None) -> None:
     assert noisy.max() > np.iinfo(dtype).max
 
 
-def measured(clean: np.ndarray, **settings: Any) -> benchmark.Cell:
+def measured(clean: np.ndarray, **settings: Any) -> benchmark.Measurement:
     case = Case(**{"image": "wave", "sigma": 25.0, "preset": "mine", "seed": 3, **settings})
-    return measure_cell(clean, QUICK, case)
+    return measure_case(clean, QUICK, case)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

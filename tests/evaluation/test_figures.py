@@ -5,14 +5,14 @@ import pytest
 from pictures import add_noise, as_dtype, wave
 
 from evodenoise.evaluation.figures import (
-    CELLS_ON_A_SHEET,
     GAP,
     PANEL,
+    THUMBNAILS_ON_A_SHEET,
     Tones,
     choose_detail,
     draw_comparison,
     draw_sheets,
-    make_cell,
+    make_thumbnail,
 )
 from evodenoise.evaluation.metrics import Quality
 
@@ -75,7 +75,8 @@ def test_missing_pixels_are_gray() -> None:
 def test_contact_sheets_have_pages() -> None:
     image = as_dtype(wave(8, 8), "uint8")
     cells = (
-        make_cell(image, image, (f"{number}.png", "")) for number in range(CELLS_ON_A_SHEET + 1)
+        make_thumbnail(image, image, (f"{number}.png", ""))
+        for number in range(THUMBNAILS_ON_A_SHEET + 1)
     )
     first, second = draw_sheets(cells)
     assert first.shape[0] > 10 * second.shape[0]

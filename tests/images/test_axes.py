@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evodenoise.errors import ImageError
-from evodenoise.images import Layout
+from evodenoise.images import Layout, ReadOptions
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,47 @@ def test_many_axes_and_back() -> None:
     np.testing.assert_array_equal(layout.restore(ours), array)
 
 
-def test_many_values_along_c_are_pages() -> None:
-    assert Layout.read((5, 8, 9), "CYX").pages == "C"
+def test_many_values_along_the_c_of_a_file_are_pages() -> None:
+    layout = ReadOptions().layout_of((5, 8, 9), "CYX")
+    assert (layout.channel, layout.pages) == ("", "C")
+
+
+@pytest.mark.parametrize(
+    ("axes", "mend"), [("YXC", "YXT"), ("yxs", "YXT"), ("TYXC", "TYXZ"), ("CTYX", "ZTYX")]
+)
+def test_more_channels_than_four_are_refused_if_the_user_calls_them_so(
+    axes: str, mend: str
+) -> None:
+    shape = tuple({"T": 2, "Y": 8, "X": 9}.get(letter, 5) for letter in axes.upper())
+    with pytest.raises(ImageError, match=f"5 channels are more than 4; .* --axes {mend} to take"):
+        ReadOptions(axes=axes).layout_of(shape)
+    assert ReadOptions(axes=mend).layout_of(shape).channel == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "colours", "mend"),
+    [
+        ((96, 96, 5), True, "--axes YXT or, if that is right, --axes TYX"),
+        ((512, 512, 31), True, "--axes YXT or, if that is right, --axes TYX"),
+        ((2, 96, 96, 5), True, "--axes TYXZ or, if that is right, --axes TZYX"),
+        ((96, 96, 5, 3), True, "--axes YXTC or, if that is right, --axes TYXC"),
+        ((96, 3, 96), True, "--axes YCX"),
+        ((96, 96, 3), False, "--axes YXC"),
+        ((7, 3, 96, 3), True, "--axes YXTC"),
+    ],
+)
+def test_pages_that_would_be_too_narrow_are_not_guessed(
+    shape: tuple[int, ...], colours: bool, mend: str
+) -> None:
+    with pytest.raises(ImageError, match=rf"pages of \d+ x \d+ pixels; .* {mend}$"):
+        ReadOptions().layout_of(shape, colours=colours)
+
+
+@pytest.mark.parametrize(
+    "shape", [(96, 96, 33), (5, 96, 8), (96, 20, 6), (60, 28, 28), (100, 4, 700)]
+)
+def test_pages_that_are_small_are_pages(shape: tuple[int, ...]) -> None:
+    assert ReadOptions().layout_of(shape).axes == "TYX"
 
 
 @pytest.mark.parametrize("axes", ["YX", "TYXC", "TTX", "YYX", "TCY", ""])

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from evodenoise.errors import ImageError, OutputError, WriteError
-from evodenoise.images import FORMATS, Image, Layout, check_output, read_image, write_image
+from evodenoise.images import (
+    FORMATS,
+    Image,
+    Layout,
+    Metadata,
+    ReadOptions,
+    check_output,
+    read_image,
+    write_image,
+)
 
 FLOAT = (GRAY.astype(np.float32) - 100) * 1e4
 FLOAT_COLOUR = (COLOUR.astype(np.float32) - 100) * 1e-4
@@ -124,6 +134,46 @@ def test_byte_order_does_not_matter(tmp_path: Path, ending: str) -> None:
     result = read_image(tmp_path / "in.npy")
     write_image(tmp_path / f"out{ending}", result)
     np.testing.assert_array_equal(load(tmp_path / f"out{ending}"), GRAY16)
+
+
+ARRANGEMENTS = {
+    "planes first": (np.moveaxis(COLOUR, 2, 0), "CYX", COLOUR),
+    "columns first": (COLOUR.swapaxes(0, 1), "XYC", COLOUR),
+    "turned": (GRAY.T, "XY", GRAY),
+    "one channel last": (GRAY[..., None], "YXC", GRAY),
+    "one channel first": (GRAY[None], "CYX", GRAY),
+}
+
+
+@pytest.mark.parametrize("ending", [".png", ".webp", ".bmp", ".tif", ".jpg"])
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_the_arrangement_of_the_source_does_not_matter(
+    tmp_path: Path, name: str, ending: str
+) -> None:
+    array, axes, expected = ARRANGEMENTS[name]
+    source, target = tmp_path / "in.npy", tmp_path / f"out{ending}"
+    np.save(source, np.ascontiguousarray(array))
+    result = read_image(source, ReadOptions(axes=axes))
+    check_output(target, result, source=source, overwrite=False)
+    write_image(target, result)
+    if ending == ".jpg":
+        assert psnr(expected, load(target)) > 30
+    elif ending == ".webp":  # has no gray
+        shown = load(target) if expected.ndim == 3 else load(target)[..., 0]
+        np.testing.assert_array_equal(shown, expected)
+    else:
+        np.testing.assert_array_equal(load(target), expected)
+
+
+@pytest.mark.parametrize("pixels", [COLOUR, COLOUR16], ids=["uint8", "uint16"])
+def test_separate_planes_of_a_tiff_go_into_a_png(tmp_path: Path, pixels: np.ndarray) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.png"
+    planes = np.moveaxis(pixels, 2, 0)
+    tifffile.imwrite(source, planes, photometric="rgb", planarconfig="separate")
+    result = read_image(source)
+    check_output(target, result, source=source, overwrite=False)
+    write_image(target, result)
+    np.testing.assert_array_equal(read_image(target).pixels, pixels)
 
 
 # --- metadata
@@ -269,13 +319,18 @@ def source(tmp_path: Path) -> Path:
         (
             "out.png",
             FLOAT,
-            "PNG cannot hold float32 values; write a .tif file or choose another --dtype",
+            "PNG cannot hold float32 values; "
+            "write a .tif file or add --dtype uint8 --rescale (or uint16)",
         ),
-        ("out.jpg", GRAY16, "JPEG cannot hold uint16 values; write a .png"),
+        (
+            "out.jpg",
+            GRAY16,
+            "JPEG cannot hold uint16 values; write a .png file or add --dtype uint8 --rescale",
+        ),
         ("out.bmp", GRAY16, "BMP cannot hold uint16 values; write a .png"),
         ("out.png", GRAY.astype(np.float16), "PNG cannot hold float16 values; write a .tif"),
         ("out.fits", GRAY.astype(np.float16), "FITS cannot hold float16 values; write a .tif"),
-        ("out.tif", GRAY.astype(np.int64), "convert the image to float32"),
+        ("out.tif", GRAY.astype(np.int64), "TIFF cannot hold int64 values; add --dtype float32"),
         ("out.png", np.stack([GRAY] * 5), "PNG holds one page, not 5; write a .tif"),
         ("out.png", np.dstack([GRAY, GRAY]), "2 channels"),
         ("missing/out.png", GRAY, "no such folder"),
@@ -289,6 +344,33 @@ def test_refuses_an_output(source: Path, name: str, pixels: np.ndarray, reason: 
         check_output(source.parent / name, image(pixels), source=source, overwrite=True)
     assert reason in str(refusal.value)
     assert snapshot(source.parent) == before
+
+
+@pytest.fixture
+def no_astropy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "astropy.io", None)
+
+
+@pytest.mark.usefixtures("no_astropy")
+def test_fits_without_its_library(source: Path) -> None:
+    """It used to be the metadata that seemed damaged."""
+    mend = r"\.fits: FITS files need astropy; install it with: python -m pip install 'evod"
+    with pytest.raises(OutputError, match=mend):
+        check_output(source.with_name("out.fits"), image(GRAY), source=source, overwrite=False)
+    source.with_name("in.fits").write_bytes(b"SIMPLE  =                    T")
+    with pytest.raises(ImageError, match=mend):
+        read_image(source.with_name("in.fits"))
+
+
+def test_damaged_metadata_is_told_from_pixels_that_cannot_be_written(source: Path) -> None:
+    profile = Metadata(("ICC profile",), {"ICC profile": "no bytes"})
+    fine, empty = image(GRAY), replace(image(COLOUR), pixels=COLOUR[:, :0])
+    target = source.with_name("out.jpg")
+    with pytest.raises(OutputError, match=r"metadata of the input seems damaged.*add --strip"):
+        check_output(target, replace(fine, metadata=profile), source=source, overwrite=False)
+    with pytest.raises(OutputError, match=r"out\.jpg: cannot be written as JPEG: ") as refusal:
+        check_output(target, replace(empty, metadata=profile), source=source, overwrite=False)
+    assert "strip" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

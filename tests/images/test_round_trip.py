@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from astropy.io import fits
-from kinds import COLOUR, JPEGS, OTHERWISE, SAME, values, write
+from kinds import COLOUR, JPEGS, OTHERWISE, SAME, exif_tiff, values, write
 from pictures import psnr
 from PIL import Image as PillowImage
 
@@ -158,7 +158,8 @@ PHOTOGRAPHS = {
     "jpg RGB": JPEGS["jpg RGB"],
     "webp with metadata": SAME["webp with metadata"],
     "tif EXIF": SAME["tif EXIF"],
-    "tif EXIF big-endian": SAME["tif EXIF big-endian"],
+    # Of 16 bits, but no brighter than 8 bits can be.
+    "tif EXIF big-endian": exif_tiff(values("uint8").astype(">u2")),
 }
 
 

@@ -18,7 +18,12 @@ from PIL import Image as PillowImage
 
 from evodenoise.cli import main
 from evodenoise.denoising import denoise as pipeline
-from evodenoise.jobs.records import COLUMNS
+from evodenoise.evaluation.figures import GAP, THUMBNAIL_SIDE
+from evodenoise.images.conversion import FileSettings
+from evodenoise.jobs.contact_sheets import draw_contact_sheets
+from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.ledger import Ledger
+from evodenoise.jobs.records import COLUMNS, Status, bare_record
 
 QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1 --refine none"
 CLEAN = as_dtype(wave(16, 20), "uint8")
@@ -250,3 +255,19 @@ def test_from_stdin_to_stdout(
         monkeypatch.setattr(sys, "stdin", stream)
         assert run("-") == 2
     assert b"error: -: the file is empty" in capfdbinary.readouterr().err
+
+
+def test_a_contact_sheet_of_rescaled_results(tmp_path: Path) -> None:
+    """Before and after look alike, though their values are of different units."""
+    before = CLEAN.astype(np.uint16) * 257
+    job = Job(tmp_path / "in.npy", tmp_path / "out.png", Path("in.npy"))
+    np.save(job.source, before)
+    PillowImage.fromarray(CLEAN).save(job.target)
+    settings = RunSettings(files=FileSettings(dtype="uint8", rescale=True))
+    ledger = Ledger(settings)
+    ledger.ready(job, bare_record(job, settings, Status.DONE))
+    draw_contact_sheets(tmp_path, ledger)
+    sheet = load(str(tmp_path / "contact_sheet.png"))[GAP : GAP + THUMBNAIL_SIDE, GAP:].astype(int)
+    left, right = sheet[:, :THUMBNAIL_SIDE], sheet[:, THUMBNAIL_SIDE + 2 : 2 * THUMBNAIL_SIDE + 2]
+    assert np.ptp(left) > 200
+    np.testing.assert_allclose(left, right, rtol=0, atol=1)

@@ -1,223 +1,112 @@
-"""One image from file to file: what is refused, what is said of it, what its record tells."""
+"""One job from file to file: units, references, folders."""
 
-import csv
-import json
-import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from pictures import add_noise, as_dtype, psnr, wave
 from PIL import Image as PillowImage
 
 from evodenoise.cli import main
-from evodenoise.denoising import denoise as pipeline
-from evodenoise.jobs import process
+from evodenoise.images.conversion import FileSettings
+from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.records import result_record
 
-QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1 --refine none"
-CLEAN = wave(20, 24)
-NOISY = as_dtype(add_noise(CLEAN), "uint8")
-GAPS = np.arange(NOISY.size).reshape(NOISY.shape) % 8 == 0
-
-
-def run(command: str) -> int:
-    return main(shlex.split(command))
+CLEAN = wave(24, 28)
+QUICK = {"epochs": 2, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with a noisy image."""
-    monkeypatch.chdir(tmp_path)
-    PillowImage.fromarray(NOISY).save("in.png")
-    return tmp_path
-
-
-def the_record(capsys: pytest.CaptureFixture[str], command: str) -> dict[str, object]:
-    """Denoise and return the only record of the document."""
-    capsys.readouterr()
-    assert run(f"{command} --overwrite --json {QUICK}") == 0
-    (record,) = json.loads(capsys.readouterr().out)["files"]
-    return dict(record)
-
-
-# --- where the noise level comes from
-
-
-@pytest.mark.parametrize(
-    ("pixels", "option", "source", "level"),
-    [
-        (NOISY, "--sigma 20", "given", 20),
-        (NOISY, "", "estimated", None),
-        (np.full((12, 10), 7, np.uint8), "", "none", 0),
-        (np.full((12, 10), 7, np.uint8), "--sigma 20", "none", 0),
-    ],
-)
-def test_the_source_of_the_noise_level_is_told(
-    capsys: pytest.CaptureFixture[str],
-    pixels: np.ndarray,
-    option: str,
-    source: str,
-    level: float | None,
-) -> None:
-    PillowImage.fromarray(pixels).save("some.png")
-    record = the_record(capsys, f"some.png {option}")
-    assert record["noise_source"] == source
-    if level is not None:
-        assert record["noise_std"] == level
-    assert run(f"some.png {option} --overwrite {QUICK}") == 0
-    said = capsys.readouterr().err
-    shown = f"noise level {record['noise_std']:.4g}"
-    assert (f"{shown} ({source})," if source != "none" else f"{shown}, ") in said
-
-
-def let_the_estimate_be(monkeypatch: pytest.MonkeyPatch, **reading: object) -> None:
-    """Replace what an image is said to tell of its noise, but not what is made of it."""
-    original = pipeline.denoise
-
-    def denoise(*arguments: Any, **named: Any) -> pipeline.DenoiseResult:
-        result = original(*arguments, **named)
-        return replace(result, noise_estimate=replace(result.noise_estimate, **reading))
-
-    monkeypatch.setattr(pipeline, "denoise", denoise)
-
-
-def test_a_level_that_was_not_estimated_was_learned(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    let_the_estimate_be(monkeypatch, std=0.0, coarse_std=0.0)
-    assert the_record(capsys, "in.png")["noise_source"] == "learned"
-
-
-# --- warnings
-
-
-def test_warnings_stand_in_the_record(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert the_record(capsys, "in.png")["warnings"] == []
-    let_the_estimate_be(monkeypatch, std=3.0, coarse_std=7.0, consistent=False)
-    tifffile.imwrite("in.tif", NOISY, description="Scope", metadata=None)
-    warnings = the_record(capsys, "in.tif -o out.png")["warnings"]
-    assert isinstance(warnings, list)
-    lost, correlated = warnings
-    assert lost.startswith("a PNG file does not keep")
-    assert correlated.startswith("the noise may be correlated")
-    assert correlated.endswith("; --sigma sets its level")
-    told = the_record(capsys, "in.tif -o out.png --sigma 30")["warnings"]
-    assert "--sigma" not in str(told)  # there is nothing to advise
-
-
-def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("a", "b"):
-        tifffile.imwrite(f"{name}.tif", NOISY, description="Scope", metadata=None)
-    command = f"a.tif b.tif -o out/ --format png --report r.csv {QUICK}"
-    assert run(command) == 0
-    err = capsys.readouterr().err
-    lost = "a PNG file does not keep: tag ImageDescription"
-    assert f"warning: a.tif: {lost}\nwarning" not in err  # each below the line of its image
-    assert re.search(rf"a.tif: noise .*\nwarning: a.tif: {lost}", err)
-    with Path("r.csv").open() as stream:
-        records = list(csv.DictReader(stream))
-    assert all(record["warnings"].startswith(lost) for record in records)
-    assert {record["noise_source"] for record in records} == {"estimated"}
-    written = Path("r.csv").read_bytes()
-    assert run(f"{command} --skip-existing") == 0
-    assert "warning" not in capsys.readouterr().err
-    assert Path("r.csv").read_bytes() == written
-
-
-# --- gaps
-
-
-def test_the_share_of_missing_pixels_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    np.save("some.npy", np.where(GAPS, np.nan, NOISY))
-    assert run(f"some.npy {QUICK}") == 0
-    err = capsys.readouterr().err
-    assert "12.5 % of the pixels are missing and will be filled\n" in err
-    assert "warning" not in err
-    assert the_record(capsys, "some.npy")["missing_share"] == 0.125
-    assert the_record(capsys, "in.png")["missing_share"] == 0
-    assert "missing" not in capsys.readouterr().err
-
-
-def test_beyond_one_half_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    np.save("some.npy", np.where(GAPS, NOISY, np.nan))
-    assert run(f"some.npy {QUICK}") == 0
-    err = capsys.readouterr().err
-    assert "87.5 % of the pixels are missing and will be filled\n" in err
-    assert "warning: some.npy: more than half of the pixels are missing" in err
-
-
-def test_invisible_pixels_are_not_said_to_be_filled(capsys: pytest.CaptureFixture[str]) -> None:
-    opacity = np.where(GAPS, 0, 255).astype(np.uint8)
-    PillowImage.fromarray(np.dstack([NOISY, opacity]), mode="LA").save("some.png")
-    assert run(f"some.png {QUICK}") == 0
-    err = capsys.readouterr().err
-    assert "12.5 % of the pixels are invisible and stay as they are" in err
-    assert "filled" not in err
-
-
-# --- masks
-
-
-def save_mask(name: str, *channels: np.ndarray) -> None:
-    planes = [np.where(marked, 255, 0).astype(np.uint8) for marked in channels]
-    PillowImage.fromarray(np.dstack(planes)).save(name)
-
-
-def test_a_mask_whose_channels_disagree_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Red on black, for example: is red missing, or black?"""
-    save_mask("red.png", GAPS, GAPS & False, GAPS & False)
-    assert run(f"in.png --mask red.png {QUICK}") == 2
-    assert "red.png: its 3 channels mark different pixels; save the mask as a gray" in (
-        capsys.readouterr().err
+def do(folder: Path, noisy: np.ndarray, clean: np.ndarray, files: FileSettings) -> JobResult:
+    """Denoise an array into a PNG, with everything beside it."""
+    np.save(folder / "noisy.npy", noisy)
+    np.save(folder / "clean.npy", clean)
+    job = Job(
+        source=folder / "noisy.npy",
+        target=folder / "out.png",
+        inside=Path("noisy.npy"),
+        reference=folder / "clean.npy",
+        residual=folder / "residual.npy",
+        figure=folder / "figure.png",
     )
-    assert run(f"in.png in.png -o out/ --mask red.png {QUICK}") == 2
-    assert "red.png: its 3 channels mark different pixels" in capsys.readouterr().err
-    assert not Path("out").exists()
+    settings = RunSettings(overrides=QUICK, files=files)
+    return run(prepare(job, settings), settings)
 
 
-def test_a_mask_whose_channels_agree_is_as_good_as_a_gray_one() -> None:
-    save_mask("rgb.png", GAPS, GAPS, GAPS)
-    PillowImage.fromarray(GAPS).save("gray.png")
-    for name in ("rgb", "gray"):
-        assert run(f"in.png -o {name}_out.png --mask {name}.png {QUICK}") == 0
-    assert Path("rgb_out.png").read_bytes() == Path("gray_out.png").read_bytes()
+@pytest.mark.parametrize(("dtype", "unit"), [("uint16", 257.0), ("float32", 1 / 255)])
+def test_a_rescaled_result_is_measured_in_the_units_of_the_input(
+    tmp_path: Path, dtype: str, unit: float
+) -> None:
+    clean = as_dtype(CLEAN * unit, dtype)
+    noisy = as_dtype(add_noise(CLEAN, 10) * unit, dtype)
+    result = do(tmp_path, noisy, clean, FileSettings(dtype="uint8", rescale=True))
+    with PillowImage.open(tmp_path / "out.png") as picture:
+        written = np.asarray(picture)
+    assert written.dtype == np.uint8
+    back = written.astype(np.float64) * unit
+    assert psnr(CLEAN, written) > 22
+    assert result.denoised.noise_std == pytest.approx(10 * unit, rel=0.5)
+    assert result.quality is not None
+    # PSNR is that of the result over that of the input, each by its own peak.
+    span = 65535 if dtype == "uint16" else float(np.ptp(clean))
+    assert result.quality.psnr == pytest.approx(psnr(clean, back, peak=span))
+    np.testing.assert_allclose(np.load(tmp_path / "residual.npy"), noisy - back, atol=unit / 100)
 
 
-# --- folders
+def test_a_conversion_that_leaves_nothing_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It used to end with a black picture and exit code 0."""
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", (add_noise(CLEAN) / 255).astype(np.float32))
+    assert main(shlex.split("in.npy -o out.png --dtype uint8")) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "add --rescale, or keep them with --dtype float32" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]
+
+
+def test_what_rounding_costs_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", np.random.default_rng(0).poisson(CLEAN / 100).astype(np.uint8))
+    quick = "--epochs 1 --latents 8 --hidden 8 --states 2 --device cpu --refine none"
+    assert main(shlex.split(f"in.npy -o out.tif {quick}")) == 0
+    err = capsys.readouterr().err
+    assert err.count("warning: in.npy: the values vary by less than 2.5 levels") == 1
+    assert main(shlex.split(f"in.npy -o fine.tif --dtype float32 {quick}")) == 0
+    assert "levels" not in capsys.readouterr().err
+
+
+def test_a_reference_of_floats_measures_an_integer_result(tmp_path: Path) -> None:
+    """The mean of many frames is no integer; nothing of it is lost on the way to the figures."""
+    clean, noisy = CLEAN.astype(np.float32), as_dtype(add_noise(CLEAN, 10), "uint8")
+    result = do(tmp_path, noisy, clean, FileSettings())
+    with PillowImage.open(tmp_path / "out.png") as picture:
+        written = np.asarray(picture)
+    record = result_record(result, RunSettings())
+    assert record["data_range"] == 255  # of what was measured, not of its reference
+    assert record["psnr_noisy"] == pytest.approx(psnr(clean, noisy))
+    assert record["psnr"] == pytest.approx(psnr(clean, written))
+    assert (tmp_path / "figure.png").exists()
 
 
 @pytest.mark.parametrize("many", [False, True])
 def test_a_folder_that_cannot_be_made_is_one_line(
-    capsys: pytest.CaptureFixture[str], many: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    many: bool,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = "--epochs 1 --latents 8 --hidden 8 --states 2 --device cpu --refine none"
     Path("file").touch()
+    for name in ("in.png", "other.png"):
+        PillowImage.fromarray(as_dtype(add_noise(CLEAN), "uint8")).save(name)
     inputs, code = ("in.png other.png", 1) if many else ("in.png", 2)
-    PillowImage.fromarray(NOISY).save("other.png")
-    assert run(f"{inputs} -o file/deeper/ {QUICK}") == code
+    assert main(shlex.split(f"{inputs} -o file/deeper/ {options}")) == code
     err = capsys.readouterr().err
     assert "file/deeper: cannot be created: " in err
     assert "Error" not in err
-
-
-# --- references
-
-
-def test_a_reference_of_floats_measures_an_integer_result(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The mean of many frames is no integer; nothing of it is lost on the way to the figures."""
-    monkeypatch.setattr(process, "check_reference", lambda *_, **__: 255.0)
-    np.save("gt.npy", CLEAN.astype(np.float32))
-    record = the_record(capsys, "in.png --reference gt.npy --figure f.png")
-    result = np.asarray(PillowImage.open("in_denoised.png"))
-    assert record["data_range"] == 255
-    assert record["psnr_noisy"] == pytest.approx(psnr(CLEAN.astype(np.float32), NOISY))
-    assert record["psnr"] == pytest.approx(psnr(CLEAN.astype(np.float32), result))
-    with PillowImage.open("f.png") as picture:
-        assert picture.width > 1000

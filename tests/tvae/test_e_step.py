@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, Mutation, ParentSelection
+from evodenoise.config.settings import EvolutionConfig, Mutation
 from evodenoise.tvae import model as model_module
-from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.e_step import CURVATURE_SAMPLE, EStep
+from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncated_free_energy
 from evodenoise.tvae.states import VariationalStates, hash_keys, hash_states, initial_states
 
@@ -32,14 +34,11 @@ on_every_device = pytest.mark.parametrize(
 EVOLUTIONS = {
     "guided": EvolutionConfig(),
     "guided, twice": EvolutionConfig(generations=2, migrants=0),
-    "guided, uniform parents": EvolutionConfig(selection=ParentSelection.UNIFORM),
-    "uniform": EvolutionConfig(mutation=Mutation.UNIFORM),
+    "uniform": EvolutionConfig(uniform_share=1.0),
     "sparse": EvolutionConfig(mutation=Mutation.SPARSE),
     "published": EvolutionConfig(
         mutation=Mutation.SPARSE, crossover=True, parents=5, generations=4, migrants=0
     ),
-    "crossover alone": EvolutionConfig(mutation=Mutation.NONE, crossover=True, migrants=0),
-    "migration alone": EvolutionConfig(mutation=Mutation.NONE),
 }
 every_evolution = pytest.mark.parametrize("evolution", EVOLUTIONS.values(), ids=EVOLUTIONS)
 
@@ -59,16 +58,15 @@ def prepare(
     seed: int = 1,
 ) -> tuple[EStep, VariationalStates]:
     source = torch.Generator(device).manual_seed(seed)
-    config = DenoiseConfig(latents=LATENTS, states=STATES, evolution=evolution)
-    step = EStep(model, config, generator=source)
+    variation = Variation.of(evolution, LATENTS, generator=source)
     first = initial_states(len(patches), STATES, LATENTS, active=2.0, generator=source)
-    step.measure_curvature(first.states[:, 0])
-    return step, step.evaluate(patches, first.states)
+    step = EStep.measured(model, variation, first.states[:, 0])
+    return step, step.evaluate(CompletePatches(patches), first.states)
 
 
 def precise_log_joint(model: BinaryLatentVAE, patches: Tensor, states: Tensor) -> Tensor:
     with torch.no_grad():
-        return copy.deepcopy(model).double().log_joint(patches.double(), states)
+        return copy.deepcopy(model).double().log_joint(CompletePatches(patches.double()), states)
 
 
 @on_every_device
@@ -79,7 +77,7 @@ def test_no_patch_gets_worse(evolution: EvolutionConfig, device: str) -> None:
     step, current = prepare(model.to(device), patches, evolution, device=device)
     first = current
     for _ in range(4):
-        better, replaced = step(patches, current)
+        better, replaced = step(CompletePatches(patches), current)
         old, new = (each.log_joints.sort(1).values for each in (current, better))
         assert (new >= old).all()
         assert ((new > old).any(1) == (replaced > 0)).all()
@@ -95,7 +93,7 @@ def test_no_patch_gets_worse(evolution: EvolutionConfig, device: str) -> None:
     assert (gain > 0).float().mean() > 0.5
 
 
-@pytest.mark.parametrize("evolution", [EVOLUTIONS["guided"], EVOLUTIONS["migration alone"]])
+@pytest.mark.parametrize("evolution", [EVOLUTIONS["guided"], EVOLUTIONS["sparse"]])
 def test_only_direct_evaluations_are_kept(
     evolution: EvolutionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,13 +106,13 @@ def test_only_direct_evaluations_are_kept(
     patches = sample_patches(model, PATCHES)
     step, current = prepare(model, patches, evolution)
     for _ in range(3):
-        better, _ = step(patches, current)
+        better, _ = step(CompletePatches(patches), current)
         assert (better.log_joints.sort(1).values >= current.log_joints.sort(1).values).all()
         current = better
     error = current.log_joints - precise_log_joint(model, patches, current.states)
     assert error.abs().max() < 0.5
     with torch.no_grad():
-        rough = model.cross_log_joints(patches, current.states[:, 0]).diagonal()
+        rough = model.cross_log_joints(CompletePatches(patches), current.states[:, 0]).diagonal()
     assert (rough - current.log_joints[:, 0]).abs().max() > 5
 
 
@@ -126,16 +124,18 @@ def test_the_precision_of_proposals_decides_nothing_else(
     model = production_model()
     patches = sample_patches(model, PATCHES)
     step, current = prepare(model, patches, EvolutionConfig(migrants=0))
-    better, _ = step(patches, current)
+    better, _ = step(CompletePatches(patches), current)
     assert (better.log_joints.sort(1).values >= current.log_joints.sort(1).values).all()
-    torch.testing.assert_close(better.log_joints, model.log_joint(patches, better.states).detach())
+    torch.testing.assert_close(
+        better.log_joints, model.log_joint(CompletePatches(patches), better.states).detach()
+    )
 
 
 @pytest.mark.parametrize(
     "evolution",
     [
         EvolutionConfig(mutation=Mutation.GUIDED, generations=2, migrants=0),
-        EvolutionConfig(mutation=Mutation.UNIFORM, crossover=True, generations=2, migrants=0),
+        EvolutionConfig(uniform_share=1.0, generations=2, migrants=0),
     ],
     ids=["guided", "uniform"],
 )
@@ -148,7 +148,7 @@ def test_without_migration_a_patch_is_on_its_own(evolution: EvolutionConfig) -> 
     for batch in (patches, others):
         step, current = prepare(model, batch, evolution)
         for _ in range(3):
-            current, _ = step(batch, current)
+            current, _ = step(CompletePatches(batch), current)
         keys = hash_keys(LATENTS, generator=generator())
         hashes.append(hash_states(current.states, keys))
         values.append(current.log_joints)
@@ -164,7 +164,7 @@ def test_migration_only_adds_candidates(name: str) -> None:
     alone, together = [], []
     for results, migrants in ((alone, 0), (together, 4)):
         step, current = prepare(model, patches, replace(EVOLUTIONS[name], migrants=migrants))
-        results.append(step(patches, current)[0].log_joints.sort(1).values)
+        results.append(step(CompletePatches(patches), current)[0].log_joints.sort(1).values)
     assert (together[0] >= alone[0]).all()
     assert (together[0] > alone[0]).any()
 
@@ -176,9 +176,9 @@ def test_migrant_pool_help_whom_they_fit() -> None:
     step, current = prepare(model, patches, EVOLUTIONS["guided"])
     settled = current
     for _ in range(20):
-        settled, _ = step(patches, settled)
-    step, current = prepare(model, patches, EVOLUTIONS["migration alone"], seed=7)
-    helped, _ = step(patches, current, migrant_pool=settled.states[:, 0])
+        settled, _ = step(CompletePatches(patches), settled)
+    step, current = prepare(model, patches, EVOLUTIONS["sparse"], seed=7)
+    helped, _ = step(CompletePatches(patches), current, migrant_pool=settled.states[:, 0])
     assert (helped.log_joints[:, 0] >= settled.log_joints[:, 0] - 1e-3).all()
 
 
@@ -188,7 +188,7 @@ def test_the_same_random_numbers_give_the_same_states() -> None:
     results = []
     for seed in (1, 1, 2):
         step, current = prepare(model, patches, EVOLUTIONS["sparse"], seed=seed)
-        results.append(step(patches, current)[0].log_joints)
+        results.append(step(CompletePatches(patches), current)[0].log_joints)
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
@@ -216,11 +216,34 @@ def test_no_memory_for_every_bit_of_every_state(evolution: EvolutionConfig) -> N
     source = generator()
     model = BinaryLatentVAE(latents, (16,), 16, generator=source)
     evolution = replace(evolution, parents=2)
-    config = DenoiseConfig(latents=latents, states=states, evolution=evolution)
     data = torch.randn(patches, 16, generator=source)
     first = initial_states(patches, states, latents, active=2.0, generator=source)
     with Allocations() as allocations:
-        step = EStep(model, config, generator=source)
-        step.measure_curvature(first.states[:, 0])
-        step(data, step.evaluate(data, first.states))
+        variation = Variation.of(evolution, latents, generator=source)
+        step = EStep.measured(model, variation, first.states[:, 0])
+        step(CompletePatches(data), step.evaluate(CompletePatches(data), first.states))
     assert 0 < allocations.largest < patches * states * latents
+
+
+def test_the_curvature_is_that_of_the_model_at_states_in_use() -> None:
+    model = production_model()
+    states = initial_states(80, 1, LATENTS, active=2.0, generator=generator()).states[:, 0]
+    vary = Variation.of(EvolutionConfig(), LATENTS, generator=generator())
+    measured = EStep.measured(model, vary, states).curvature
+    assert (measured > 0).all()
+    assert torch.equal(measured, model.flip_curvature(states[:CURVATURE_SAMPLE]).detach())
+
+
+def test_forks_draw_random_numbers_of_their_own() -> None:
+    """One seed for all threads would let all mini-batches try the same flips."""
+    model = production_model()
+    patches = sample_patches(model, PATCHES)
+    step, current = prepare(model, patches, EVOLUTIONS["sparse"])
+    found = []
+    for fork in (step.fork(model), step.fork(model)):
+        better, _ = fork(CompletePatches(patches), current)
+        found.append(better.log_joints)
+    assert not torch.equal(found[0], found[1])
+    again, _ = prepare(model, patches, EVOLUTIONS["sparse"])
+    repeated, _ = again.fork(model)(CompletePatches(patches), current)
+    assert torch.equal(repeated.log_joints, found[0])

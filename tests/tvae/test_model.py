@@ -20,6 +20,7 @@ from torch import Tensor
 
 from evodenoise.tvae.decoder import Emission
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncated_free_energy
 from evodenoise.tvae.states import pack_states, unpack_states
 
@@ -56,7 +57,9 @@ def test_log_joint_follows_its_definition(latents: int, hidden: tuple[int, ...])
     model = small_model(latents, hidden)
     patches = sample_patches(model, 11)
     expected = log_joints_of(model, patches, every_code(latents))
-    torch.testing.assert_close(model.log_joint(patches, every_state(latents, 11)), expected)
+    torch.testing.assert_close(
+        model.log_joint(CompletePatches(patches), every_state(latents, 11)), expected
+    )
 
 
 def test_log_joint_of_many_patches_is_that_of_each() -> None:
@@ -64,7 +67,7 @@ def test_log_joint_of_many_patches_is_that_of_each() -> None:
     model = small_model(LATENTS)
     patches = sample_patches(model, 1000)
     states = some_states(1000, 10, LATENTS)
-    together = model.log_joint(patches, states)
+    together = model.log_joint(CompletePatches(patches), states)
     expected = log_joints_of(model, patches, unpack_states(states, LATENTS))
     torch.testing.assert_close(together, expected)
 
@@ -78,7 +81,7 @@ def test_the_likelihood_is_normalised() -> None:
     model = small_model(2, pixels=1)
     values = torch.linspace(-20, 20, 4001).double()[:, None]
     with torch.no_grad():
-        densities = model.log_joint(values, every_state(2, 4001)).exp().sum(1)
+        densities = model.log_joint(CompletePatches(values), every_state(2, 4001)).exp().sum(1)
     assert torch.trapezoid(densities, values[:, 0]) == pytest.approx(1.0)
 
 
@@ -93,8 +96,8 @@ def test_cross_log_joints_are_log_joints_of_all_pairs() -> None:
     model = small_model(LATENTS)
     patches = sample_patches(model, 13)
     states = pack_states(every_code(LATENTS)[::3])
-    expected = model.log_joint(patches, states.expand(13, -1, -1))
-    torch.testing.assert_close(model.cross_log_joints(patches, states), expected)
+    expected = model.log_joint(CompletePatches(patches), states.expand(13, -1, -1))
+    torch.testing.assert_close(model.cross_log_joints(CompletePatches(patches), states), expected)
 
 
 # --- gains of flips
@@ -109,7 +112,7 @@ def test_gains_are_exact_for_a_linear_decoder() -> None:
     model = linear_model()
     patches, states = sample_patches(model, 15), some_states(15, 4, LATENTS)
     curvature = model.flip_curvature(some_states(1, 20, LATENTS)[0])
-    gains = model.flip_gains(patches, states, curvature)
+    gains = model.flip_gains(CompletePatches(patches), states, curvature)
     assert scaled_error(gains, true_gains(model, patches, states)) < 0.02
 
 
@@ -139,7 +142,7 @@ def test_gains_follow_the_slope() -> None:
     moved = codes.double()[:, :, None] + step * torch.diag_embed(towards)
     slopes = (likelihood(moved) - likelihood(codes.double()[:, :, None])) / step
     expected = slopes + towards * model.prior.logit()
-    gains = model.flip_gains(patches, states, torch.zeros(LATENTS))
+    gains = model.flip_gains(CompletePatches(patches), states, torch.zeros(LATENTS))
     assert scaled_error(gains, expected) < 0.02
 
 
@@ -148,7 +151,7 @@ def test_gains_are_those_of_the_prior_where_the_decoder_is_deaf() -> None:
     with torch.no_grad():
         model.decoder.rows.zero_()
     patches, states = sample_patches(model, 5), some_states(5, 4, LATENTS)
-    gains = model.flip_gains(patches, states, torch.zeros(LATENTS))
+    gains = model.flip_gains(CompletePatches(patches), states, torch.zeros(LATENTS))
     assert scaled_error(gains, true_gains(model, patches, states)) < 0.005
 
 
@@ -158,7 +161,7 @@ def test_gains_tell_good_flips_from_bad_ones(seed: int) -> None:
     model = small_model(10, (16,), 16, noise_std=1.0, seed=seed)
     patches, states = sample_patches(model, 100), some_states(100, 2, 10)
     curvature = model.flip_curvature(some_states(1, 64, 10)[0])
-    estimated = model.flip_gains(patches, states, curvature).detach().flatten(0, 1)
+    estimated = model.flip_gains(CompletePatches(patches), states, curvature).detach().flatten(0, 1)
     truth = true_gains(model, patches, states).detach().flatten(0, 1)
     correlation = torch.corrcoef(torch.stack([estimated.flatten(), truth.flatten()]))[0, 1]
     assert correlation > 0.8
@@ -166,7 +169,9 @@ def test_gains_tell_good_flips_from_bad_ones(seed: int) -> None:
     by_chance = truth.mean(1, keepdim=True)
     assert (chosen > by_chance).float().mean() > 0.9
     assert (chosen > 0).float().mean() > 0.9 * (truth.amax(1) > 0).float().mean()
-    slope_alone = model.flip_gains(patches, states, torch.zeros(10)).detach().flatten(0, 1)
+    slope_alone = (
+        model.flip_gains(CompletePatches(patches), states, torch.zeros(10)).detach().flatten(0, 1)
+    )
     assert (estimated - truth).abs().mean() < (slope_alone - truth).abs().mean()
 
 
@@ -174,7 +179,11 @@ def test_gains_change_nothing_in_the_model() -> None:
     model = small_model(LATENTS)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad():
-        model.flip_gains(sample_patches(model, 3), some_states(3, 2, LATENTS), torch.zeros(LATENTS))
+        model.flip_gains(
+            CompletePatches(sample_patches(model, 3)),
+            some_states(3, 2, LATENTS),
+            torch.zeros(LATENTS),
+        )
         model.flip_curvature(some_states(1, 9, LATENTS)[0])
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
@@ -248,7 +257,11 @@ def test_the_updates_never_lower_the_free_energy(states: int, seed: int) -> None
     history = []
     for _ in range(6):
         with torch.no_grad():
-            history.append(float(truncated_free_energy(model.log_joint(patches, chosen)).sum()))
+            history.append(
+                float(
+                    truncated_free_energy(model.log_joint(CompletePatches(patches), chosen)).sum()
+                )
+            )
         update(model, patches, chosen)
     assert all(after >= before - 1e-9 for before, after in pairwise(history))
     assert history[1] > history[0] + 1
@@ -275,10 +288,6 @@ def test_without_any_error_the_noise_does_not_vanish() -> None:
     model = small_model(2).float()
     model.update_noise_variance(torch.tensor(0.0), 10)
     assert 0 < model.noise_variance < 1e-3
-    assert math.isfinite(
-        float(
-            model.log_likelihood(
-                torch.zeros(model.pixels), Emission(torch.zeros(model.pixels), None)
-            )
-        )
-    )
+    nothing = CompletePatches(torch.zeros(model.pixels))
+    density = nothing.log_likelihood(Emission(nothing.values, None), model.noise_variance)
+    assert math.isfinite(float(density))

@@ -16,6 +16,7 @@ from oracle import (
 )
 from torch import Tensor
 
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import (
     expected_ones,
     posterior_mean,
@@ -47,7 +48,7 @@ def test_with_all_states_everything_is_exact(latents: int) -> None:
     model, states = small_model(latents), every_state(latents, 12)
     log_likelihood, ones, means = exact(latents)
     with torch.no_grad():
-        log_joints = model.log_joint(sample_patches(model, 12), states)
+        log_joints = model.log_joint(CompletePatches(sample_patches(model, 12)), states)
         decoded = model.decoder(states).mean
     weights = posterior_weights(log_joints)
     torch.testing.assert_close(truncated_free_energy(log_joints), log_likelihood, rtol=0, atol=1e-5)
@@ -68,7 +69,9 @@ def test_with_fewer_states_the_free_energy_is_below_the_log_likelihood(
     log_likelihood, _, _ = exact(latents, noise_std=3.0)
     states = some_states(12, 2**latents - missing, latents)
     with torch.no_grad():
-        free_energy = truncated_free_energy(model.log_joint(sample_patches(model, 12), states))
+        free_energy = truncated_free_energy(
+            model.log_joint(CompletePatches(sample_patches(model, 12)), states)
+        )
     assert (free_energy < log_likelihood).all()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, Mutation
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncated_free_energy
 from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
 from evodenoise.tvae.states import VariationalStates, initial_states
@@ -43,7 +44,7 @@ def reconstructor(
     codebook = collect_codebook(
         trained.states[:, 0], config.states, LATENTS, active=2.0, generator=source
     )
-    return Reconstructor(model, trained, config, codebook=codebook, generator=source)
+    return Reconstructor.of(model, trained, config, codebook=codebook, generator=source)
 
 
 def best_bound(model: BinaryLatentVAE, patches: Tensor, states: int) -> Tensor:
@@ -65,21 +66,21 @@ def test_with_all_states_the_estimate_is_the_posterior_mean() -> None:
     model = small_model(LATENTS)
     patches = sample_patches(model, 60)
     config = replace(CONFIG, states=2**LATENTS, settling_rounds=1)
-    estimate = reconstructor(model, config)(patches, UNKNOWN)
+    estimate = reconstructor(model, config)(CompletePatches(patches), UNKNOWN)
     means, log_likelihood = exact(model, patches)
     torch.testing.assert_close(estimate.mean, means, rtol=0, atol=1e-5)
     torch.testing.assert_close(estimate.free_energy, log_likelihood, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("migrants", [0, 4])
-@pytest.mark.parametrize("mutation", [Mutation.GUIDED, Mutation.UNIFORM])
+@pytest.mark.parametrize("mutation", list(Mutation))
 def test_patches_never_seen_in_training(mutation: Mutation, migrants: int) -> None:
     """Nearly the best of all states are found for them."""
     model = small_model(LATENTS)
     patches = sample_patches(model, 60)
     evolution = EvolutionConfig(mutation=mutation, migrants=migrants)
     config = replace(CONFIG, evolution=evolution)
-    estimate = reconstructor(model, config)(patches, UNKNOWN)
+    estimate = reconstructor(model, config)(CompletePatches(patches), UNKNOWN)
     best = best_bound(model, patches, config.states)
     assert (estimate.free_energy <= best + 1e-9).all()
     assert (best - estimate.free_energy).mean() < 0.2
@@ -93,7 +94,7 @@ def test_states_of_known_patches_are_where_it_starts() -> None:
     trained = trained_states(model)
     patches = sample_patches(model, TRAINED, seed=3)
     places = torch.randperm(TRAINED, generator=generator(5))
-    estimate = reconstructor(model, trained=trained)(patches[places], places)
+    estimate = reconstructor(model, trained=trained)(CompletePatches(patches[places]), places)
     expected = truncated_free_energy(trained.log_joints)[places]
     torch.testing.assert_close(estimate.free_energy, expected)
 
@@ -105,7 +106,7 @@ def test_known_and_unknown_patches_side_by_side() -> None:
     known[::3] = -1
     config = replace(CONFIG, settling_rounds=1)
     rebuild = reconstructor(model, config)
-    estimate = rebuild(patches, known)
+    estimate = rebuild(CompletePatches(patches), known)
     best = truncated_free_energy(rebuild.trained.log_joints)
     torch.testing.assert_close(estimate.free_energy[known >= 0], best[known >= 0])
     assert (estimate.free_energy <= best + 1e-9).all()
@@ -122,12 +123,12 @@ def settled_after(config: DenoiseConfig, rounds_allowed: float = math.inf) -> tu
         return unsettled >= rounds_allowed
 
     estimate = reconstructor(model, config)(
-        sample_patches(model, 60), UNKNOWN, should_stop=should_stop
+        CompletePatches(sample_patches(model, 60)), UNKNOWN, should_stop=should_stop
     )
     return unsettled, float(estimate.free_energy.mean())
 
 
-SLOW = EvolutionConfig(mutation=Mutation.UNIFORM, migrants=0, parents=1, offspring=1)
+SLOW = EvolutionConfig(uniform_share=1.0, migrants=0, parents=1, offspring=1)
 
 
 def test_more_rounds_find_more() -> None:
@@ -157,7 +158,7 @@ def test_model_and_trained_states_are_left_alone() -> None:
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     states, log_joints = trained.states.clone(), trained.log_joints.clone()
     known = torch.cat([torch.arange(30), torch.full((30,), -1)])
-    reconstructor(model, trained=trained)(sample_patches(model, 60), known)
+    reconstructor(model, trained=trained)(CompletePatches(sample_patches(model, 60)), known)
     assert torch.equal(trained.states, states)
     assert torch.equal(trained.log_joints, log_joints)
     for name, value in model.state_dict().items():
@@ -172,7 +173,7 @@ def test_few_trained_patches_with_few_different_states(states: int) -> None:
     trained = VariationalStates(one.states.expand(5, -1, -1), one.log_joints.expand(5, -1))
     config = replace(CONFIG, states=states)
     patches = sample_patches(model, 60)
-    estimate = reconstructor(model, config, trained)(patches, UNKNOWN)
+    estimate = reconstructor(model, config, trained)(CompletePatches(patches), UNKNOWN)
     _, log_likelihood = exact(model, patches)
     assert estimate.free_energy.isfinite().all()
     assert (estimate.free_energy <= log_likelihood + 1e-9).all()

@@ -15,6 +15,7 @@ from torch.nn.utils import parameters_to_vector
 from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, LearningRateConfig, Mutation
 from evodenoise.errors import TrainingError
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncate_posterior, truncated_free_energy
 from evodenoise.tvae.schedule import Budget, StopReason
 from evodenoise.tvae.states import VariationalStates, initial_states, pack_states, unpack_states
@@ -40,7 +41,7 @@ def test_the_gradient_is_that_of_the_free_energy(states: int) -> None:
     expected = [gradient / 30 for gradient in gradients(model)]
     standing_still = torch.optim.SGD(model.decoder.parameters(), lr=0.0)
     sample = truncate_posterior(log_joints.detach(), chosen, 1.0)
-    m_step(model, standing_still, patches, sample)
+    m_step(model, standing_still, CompletePatches(patches), sample)
     for gradient, wanted in zip(gradients(model), expected, strict=True):
         torch.testing.assert_close(gradient, wanted, rtol=1e-6, atol=1e-9)
 
@@ -49,11 +50,13 @@ def test_it_tells_the_expected_error_before_the_step() -> None:
     model = small_model(LATENTS)
     patches, chosen = sample_patches(model, 30), some_states(30, 5, LATENTS)
     with torch.no_grad():
-        log_joints = model.log_joint(patches, chosen)
+        log_joints = model.log_joint(CompletePatches(patches), chosen)
         errors = (model.decoder(chosen).mean - patches[:, None]).square().sum(-1)
         expected = (log_joints.softmax(1) * errors).sum()
     optimizer = torch.optim.SGD(model.decoder.parameters(), lr=0.01)
-    told = m_step(model, optimizer, patches, truncate_posterior(log_joints, chosen, 1.0))
+    told = m_step(
+        model, optimizer, CompletePatches(patches), truncate_posterior(log_joints, chosen, 1.0)
+    )
     torch.testing.assert_close(told, expected)
     assert not told.requires_grad
 
@@ -70,9 +73,11 @@ def test_a_small_step_does_not_lower_the_free_energy(
     history = []
     for _ in range(5):
         with torch.no_grad():
-            log_joints = model.log_joint(patches, chosen)
+            log_joints = model.log_joint(CompletePatches(patches), chosen)
         history.append(float(truncated_free_energy(log_joints).sum()))
-        m_step(model, optimizer, patches, truncate_posterior(log_joints, chosen, 1.0))
+        m_step(
+            model, optimizer, CompletePatches(patches), truncate_posterior(log_joints, chosen, 1.0)
+        )
     assert all(after > before for before, after in itertools.pairwise(history))
 
 
@@ -81,13 +86,13 @@ def test_parts_of_a_batch_weigh_what_their_states_weigh() -> None:
     model = small_model(LATENTS)
     patches, chosen = sample_patches(model, 30), some_states(30, 5, LATENTS)
     with torch.no_grad():
-        sample = truncate_posterior(model.log_joint(patches, chosen), chosen, 1.0)
+        sample = truncate_posterior(model.log_joint(CompletePatches(patches), chosen), chosen, 1.0)
     standing_still = torch.optim.SGD(model.decoder.parameters(), lr=0.0)
-    m_step(model, standing_still, patches, sample)
+    m_step(model, standing_still, CompletePatches(patches), sample)
     expected = gradients(model)
     total = [torch.zeros_like(gradient) for gradient in expected]
     for part in sample.split(17):
-        m_step(model, standing_still, patches, part)
+        m_step(model, standing_still, CompletePatches(patches), part)
         for sum_, gradient in zip(total, gradients(model), strict=True):
             sum_ += gradient
     for sum_, gradient in zip(total, expected, strict=True):
@@ -132,7 +137,11 @@ def train(
     patches: Tensor, config: DenoiseConfig, seed: int = 0
 ) -> tuple[BinaryLatentVAE, VariationalStates, list[EpochReport]]:
     model, variational, source = start(patches, config, seed)
-    return model, variational, list(fit(patches, model, variational, config, generator=source))
+    return (
+        model,
+        variational,
+        list(fit(CompletePatches(patches), model, variational, config, generator=source)),
+    )
 
 
 def test_there_is_a_report_for_every_epoch() -> None:
@@ -162,12 +171,12 @@ def test_the_free_energy_told_is_that_of_the_states_kept() -> None:
     patches = noisy_waves()
     model, variational, source = start(patches, config)
     before = model.noise_variance.clone(), model.prior.clone()
-    (report,) = fit(patches, model, variational, config, generator=source)
+    (report,) = fit(CompletePatches(patches), model, variational, config, generator=source)
     after = model.noise_variance.clone()
     model.noise_variance.copy_(before[0])
     model.prior.copy_(before[1])
     with torch.no_grad():
-        log_joints = model.log_joint(patches, variational.states)
+        log_joints = model.log_joint(CompletePatches(patches), variational.states)
         free_energy = truncated_free_energy(log_joints).mean()
         errors = (model.decoder(variational.states).mean - patches[:, None]).square().mean(-1)
         sample_error = truncate_posterior(log_joints, errors[..., None], config.posterior_mass)
@@ -176,13 +185,28 @@ def test_the_free_energy_told_is_that_of_the_states_kept() -> None:
     assert after == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_curvature_is_measured_in_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the present weights and the best states of that epoch's patches."""
+    curvatures = []
+
+    def measure(self: BinaryLatentVAE, states: Tensor) -> Tensor:
+        curvatures.append(exact(self, states))
+        return curvatures[-1]
+
+    exact = BinaryLatentVAE.flip_curvature
+    monkeypatch.setattr(BinaryLatentVAE, "flip_curvature", measure)
+    train(noisy_waves(), QUICK)
+    assert len(curvatures) == QUICK.epochs
+    assert all(not torch.equal(one, other) for one, other in itertools.pairwise(curvatures))
+
+
 def test_the_prior_waits() -> None:
     config = replace(QUICK, prior_delay=0.5)
     priors = []
     patches = noisy_waves()
     model, variational, source = start(patches, config)
     first = model.prior.clone()
-    for _ in fit(patches, model, variational, config, generator=source):
+    for _ in fit(CompletePatches(patches), model, variational, config, generator=source):
         priors.append(model.prior.clone())
     assert [torch.equal(prior, first) for prior in priors] == [True] * 2 + [False] * 4
 
@@ -198,7 +222,7 @@ def test_lattices_take_turns() -> None:
     lattices = (torch.arange(0, 40), torch.arange(40, 100))
     visited = []
     for report in fit(
-        patches,
+        CompletePatches(patches),
         model,
         variational,
         replace(QUICK, epochs=3),
@@ -255,7 +279,11 @@ def test_global_randomness_is_left_alone() -> None:
 def test_the_caller_may_stop_at_any_epoch() -> None:
     patches = noisy_waves()
     model, variational, source = start(patches, QUICK)
-    reports = list(itertools.islice(fit(patches, model, variational, QUICK, generator=source), 2))
+    reports = list(
+        itertools.islice(
+            fit(CompletePatches(patches), model, variational, QUICK, generator=source), 2
+        )
+    )
     assert [report.epoch for report in reports] == [1, 2]
 
 
@@ -264,7 +292,9 @@ def test_a_budget_may_end_it_early() -> None:
     budget = Budget(1000, deadline=100.0, clock=lambda: float(next(now)))
     patches = noisy_waves(20)
     model, variational, source = start(patches, QUICK)
-    reports = list(fit(patches, model, variational, QUICK, budget=budget, generator=source))
+    reports = list(
+        fit(CompletePatches(patches), model, variational, QUICK, budget=budget, generator=source)
+    )
     assert 1 < len(reports) < 100
     assert reports[-1].stop_reason is StopReason.TIME_LIMIT
     assert reports[-1].progress == 1.0

@@ -6,11 +6,12 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from evodenoise.config.settings import DenoiseConfig
+from evodenoise.config.settings import EvolutionConfig
 from evodenoise.patches.grid import cosine_basis
 from evodenoise.tvae.e_step import EStep
+from evodenoise.tvae.evolution import Variation
+from evodenoise.tvae.gaps import GappedPatches
 from evodenoise.tvae.model import BinaryLatentVAE
-from evodenoise.tvae.observations import Observations, observed_values, squared_errors
 from evodenoise.tvae.states import initial_states, pack_states
 
 LATENTS, PIXELS = 5, 16
@@ -37,16 +38,16 @@ def model(request: pytest.FixtureRequest, generator: torch.Generator) -> BinaryL
 
 
 @pytest.fixture
-def patches(generator: torch.Generator) -> Observations:
+def patches(generator: torch.Generator) -> GappedPatches:
     return with_gaps(torch.randn(len(GAPS), PIXELS, generator=generator, dtype=torch.float64))
 
 
-def with_gaps(pixels: torch.Tensor) -> Observations:
+def with_gaps(pixels: torch.Tensor) -> GappedPatches:
     missing = torch.zeros(pixels.shape, dtype=torch.bool)
     for patch, gaps in zip(missing, GAPS, strict=True):
         patch[gaps] = True
     basis = cosine_basis(4, 1)
-    return Observations.of(pixels @ basis, missing, basis)
+    return GappedPatches.of(pixels @ basis, missing, basis)
 
 
 def seen(patch: int) -> list[int]:
@@ -68,7 +69,7 @@ def pixel_moments(model: BinaryLatentVAE, states: torch.Tensor) -> tuple[torch.T
 
 
 def test_density_is_the_marginal_of_the_observed_pixels(
-    model: BinaryLatentVAE, patches: Observations
+    model: BinaryLatentVAE, patches: GappedPatches
 ) -> None:
     states = some_states()
     found = model.log_joint(patches, states.expand(len(patches), -1, -1)) - model.log_prior(states)
@@ -87,7 +88,7 @@ def test_density_is_the_marginal_of_the_observed_pixels(
 
 
 def test_what_the_gaps_were_filled_with_does_not_matter(
-    model: BinaryLatentVAE, patches: Observations, generator: torch.Generator
+    model: BinaryLatentVAE, patches: GappedPatches, generator: torch.Generator
 ) -> None:
     pixels = patches.values @ cosine_basis(4, 1).T
     for patch, gaps in zip(pixels, GAPS, strict=True):
@@ -102,7 +103,7 @@ def test_what_the_gaps_were_filled_with_does_not_matter(
 
 
 def test_clean_moments_are_those_given_the_observed_pixels(
-    model: BinaryLatentVAE, patches: Observations
+    model: BinaryLatentVAE, patches: GappedPatches
 ) -> None:
     states, basis = some_states(), cosine_basis(4, 1)
     found, variance = model.clean_moments(patches, states.expand(len(patches), -1, -1))
@@ -118,15 +119,15 @@ def test_clean_moments_are_those_given_the_observed_pixels(
             torch.testing.assert_close(variance[patch, state], torch.diagonal(spread))
 
 
-def test_errors_and_counts_are_those_of_the_observed_pixels(patches: Observations) -> None:
+def test_errors_and_counts_are_those_of_the_observed_pixels(patches: GappedPatches) -> None:
     pixels = patches.values @ cosine_basis(4, 1).T
-    errors = squared_errors(patches, torch.zeros_like(patches.values))
+    errors = patches.squared_errors(torch.zeros_like(patches.values))
     for patch in range(len(patches)):
         assert errors[patch].item() == pytest.approx(pixels[patch, seen(patch)].square().sum())
-    assert int(observed_values(patches)) == sum(len(seen(patch)) for patch in range(len(patches)))
+    assert int(patches.observed_values()) == sum(len(seen(patch)) for patch in range(len(patches)))
 
 
-def test_gradient_is_that_of_the_density(model: BinaryLatentVAE, patches: Observations) -> None:
+def test_gradient_is_that_of_the_density(model: BinaryLatentVAE, patches: GappedPatches) -> None:
     states = some_states().expand(len(patches), -1, -1)
     bias = model.decoder.biases[-1]
 
@@ -146,19 +147,19 @@ def test_gradient_is_that_of_the_density(model: BinaryLatentVAE, patches: Observ
 
 
 def test_the_completed_density_has_the_same_gradient(
-    model: BinaryLatentVAE, patches: Observations
+    model: BinaryLatentVAE, patches: GappedPatches
 ) -> None:
     states, parameters = some_states().expand(len(patches), -1, -1), list(model.parameters())
     emission = model.decoder(states)
-    exact = model.log_likelihood(patches[:, None], emission).sum()
-    cheap = model.completed_log_likelihood(patches[:, None], emission).sum()
+    exact = patches[:, None].log_likelihood(emission, model.noise_variance).sum()
+    cheap = patches[:, None].surrogate_log_likelihood(emission, model.noise_variance).sum()
     expected = torch.autograd.grad(exact, parameters, retain_graph=True)
     for found, wanted in zip(torch.autograd.grad(cheap, parameters), expected, strict=True):
         torch.testing.assert_close(found, wanted)
 
 
 def test_candidates_are_ranked_by_the_observed_pixels(
-    model: BinaryLatentVAE, patches: Observations
+    model: BinaryLatentVAE, patches: GappedPatches
 ) -> None:
     states = some_states()
     scores = model.cross_log_joints(patches, states)
@@ -172,12 +173,12 @@ def test_candidates_are_ranked_by_the_observed_pixels(
 
 
 def test_an_e_step_never_lowers_the_free_energy(
-    model: BinaryLatentVAE, patches: Observations, generator: torch.Generator
+    model: BinaryLatentVAE, patches: GappedPatches, generator: torch.Generator
 ) -> None:
-    e_step = EStep(model, DenoiseConfig(latents=LATENTS, states=4), generator=generator)
+    variation = Variation.of(EvolutionConfig(), LATENTS, generator=generator)
     states = initial_states(len(patches), 4, LATENTS, active=2.0, generator=generator)
+    e_step = EStep.measured(model, variation, states.states[:, 0])
     before = e_step.evaluate(patches, states.states)
-    e_step.measure_curvature(before.states[:, 0])
     after, _ = e_step(patches, before)
     gain = after.log_joints.logsumexp(1) - before.log_joints.logsumexp(1)
     assert gain.min() >= 0

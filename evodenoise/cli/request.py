@@ -1,0 +1,122 @@
+"""What is asked for, and which of it cannot be meant."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evodenoise.cli.output import Voice
+from evodenoise.cli.streams import goes_to_stdout
+from evodenoise.errors import ConfigError, OutputError
+from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.naming import Naming
+from evodenoise.jobs.plan import Plan
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done with which files, as typed.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Inputs: files, folders and glob patterns.
+    recursive : bool
+        Whether folders inside of folders count.
+    jobs : int or None
+        Images at once.
+    fail_fast : bool
+        Whether nothing is begun after a failure.
+    dry_run : bool
+        Whether the plan is printed, and nothing is done.
+    reference : Path or None
+        A clean image, or a folder of such.
+    report, figure, residual : Path or None
+        Where these go.
+    """
+
+    files: tuple[str, ...]
+    recursive: bool = False
+    jobs: int | None = None
+    fail_fast: bool = False
+    dry_run: bool = False
+    reference: Path | None = None
+    report: Path | None = None
+    figure: Path | None = None
+    residual: Path | None = None
+
+
+def check_request(request: Request, settings: RunSettings, naming: Naming, voice: Voice) -> None:
+    """Refuse options that contradict each other, or could do nothing whatever the files are.
+
+    Parameters
+    ----------
+    request, settings, naming, voice
+        All that was typed.
+
+    Raises
+    ------
+    ConfigError
+        If there are such.
+    """
+    check_renewal(overwrite=settings.overwrite, resume=settings.resume)
+    if settings.data_range is not None and request.reference is None:
+        raise ConfigError("--data-range says how to measure; it needs --reference")
+    if goes_to_stdout(request.files, naming.output):
+        if voice.as_json:
+            raise ConfigError("--json and the image both want stdout; name a file with -o")
+        if naming.suffix is not None:
+            raise ConfigError("--suffix is for the name of a file, not for stdout; leave it out")
+        if settings.resume:
+            raise ConfigError("--skip-existing looks for files, not at stdout; leave it out")
+
+
+def check_renewal(*, overwrite: bool, resume: bool) -> None:
+    """Refuse two answers to the question what becomes of files that are there.
+
+    Raises
+    ------
+    ConfigError
+        If both are given.
+    """
+    if overwrite and resume:
+        raise ConfigError("--overwrite and --skip-existing exclude each other; choose one")
+
+
+def check_names(plan: Plan) -> None:
+    """Refuse to write two files under one name.
+
+    Raises
+    ------
+    OutputError
+        If that was asked for.
+    """
+    taken: set[Path] = set()
+    for path in (path for job in plan.jobs for path in job.outputs()):
+        if path.absolute() in taken:
+            raise OutputError(
+                f"{path}: would be written twice; name result, figure, residual and model apart"
+            )
+        taken.add(path.absolute())
+
+
+def list_idle_options(request: Request, plan: Plan) -> Iterator[str]:
+    """Name the options that do nothing for the files that there are.
+
+    Parameters
+    ----------
+    request : Request
+        What was typed.
+    plan : Plan
+        The files.
+
+    Yields
+    ------
+    str
+        A line each.
+    """
+    if request.recursive and not any(Path(name).is_dir() for name in request.files):
+        yield "note: --recursive does nothing here: no input is a folder"
+    if not plan.many and request.jobs is not None:
+        yield "note: --jobs does nothing here: there is one image, which has all cores"
+    if not plan.many and request.fail_fast:
+        yield "note: --fail-fast does nothing here: there is one image"

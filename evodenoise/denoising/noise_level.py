@@ -1,0 +1,93 @@
+"""The noise of an image or a stack as denoising will take it: the one reading of it there is."""
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.denoising.channels import DistinctChannels, spread_pages
+from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_image
+from evodenoise.errors import ImageError
+from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise, mean_estimate
+
+MOST_READ_PAGES = 8
+"""Evenly spaced; the noise of a stack is hardly estimated better from more."""
+
+
+def estimate_noise(image: npt.ArrayLike, *, missing: npt.ArrayLike | None = None) -> NoiseEstimate:
+    """Estimate the noise of an image from it alone, as `denoise` does.
+
+    Parameters
+    ----------
+    image : array-like, shape (Y, X) or (Y, X, C)
+        Noisy image, integer or float; pixels with a nan are missing.
+    missing : array-like, shape (Y, X), optional
+        More missing pixels: those that are not zero.
+
+    Returns
+    -------
+    NoiseEstimate
+        Of the channels that differ from each other and are not constant; its `level`, in the
+        image's own units, is what `denoise` would use.
+
+    Raises
+    ------
+    ImageError
+        If the array is no image, smaller than 4 x 4 pixels, infinite somewhere or missing
+        altogether.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from evodenoise import estimate_noise
+    >>> noisy = np.random.default_rng(0).normal(100.0, 5.0, (128, 128))
+    >>> round(estimate_noise(noisy).level, 1)
+    5.0
+    """
+    pixels = as_array(image)
+    check_image(pixels)
+    gaps = as_mask(missing, pixels.shape[:2])
+    return read_noise(np.atleast_3d(pixels)[None], None if gaps is None else gaps[None])[0]
+
+
+def read_noise(
+    pages: Array, missing: Mask | None = None
+) -> tuple[NoiseEstimate, tuple[float, ...]]:
+    """Estimate the noise of a stack; of its values only those of a few pages are copied.
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        More missing pixels.
+
+    Returns
+    -------
+    estimate : NoiseEstimate
+        What `noise_of` says of all of its pages.
+    levels : tuple of float
+        Standard deviation in each channel of the pages; 0 for a constant one.
+
+    Raises
+    ------
+    ImageError
+        If every pixel is missing.
+    """
+    channels = DistinctChannels.of(pages, missing, most_pages=MOST_READ_PAGES)
+    if channels.missing.all():
+        raise ImageError("every pixel is missing; nothing is left to learn from")
+    estimate = noise_of(channels)
+    levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
+    return estimate, tuple(levels)
+
+
+def noise_of(channels: DistinctChannels) -> NoiseEstimate:
+    """Average what some pages of a stack, not all of it missing, say of its noise."""
+    if channels.constant:
+        return NoiseEstimate.none(len(channels.sources))
+    chosen = spread_pages(channels.missing, MOST_READ_PAGES)
+    return mean_estimate(
+        [
+            estimate_white_noise(channels.values[page], missing=channels.missing[page])
+            for page in chosen
+        ]
+    )

@@ -1,0 +1,77 @@
+"""What comes of denoising."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.tvae.schedule import StopReason
+from evodenoise.tvae.training import EpochReport
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DenoiseResult:
+    """A denoised image and how it came about.
+
+    Attributes
+    ----------
+    image : ndarray
+        The estimate, of the input's shape and dtype.
+    std : ndarray of float32, of the same shape
+        Predicted standard deviation of the error of the first estimate, in pixel units; zeros
+        where no covariance was learned.
+    noise_std : float
+        Noise level used, in pixel units: given, or estimated from the image; 0: it has none, and
+        comes back as it is but for missing pixels.
+    noise_estimate : NoiseEstimate
+        What the image itself says about its noise.
+    free_energy : float
+        Mean over all patches, in nats per patch of pixel values; nan where nothing was trained.
+    history : tuple of EpochReport
+        One report an epoch.
+    stop_reason : StopReason
+        Why training ended.
+    patch_size : int or None
+        Side of the patches, in pixels; None where there were none, or pages differ in it.
+    device : str
+        Where it was computed.
+    model : Checkpoint or None
+        What was learned; None where nothing was, or each page has a model of its own.
+    training_seconds, reconstruction_seconds, refinement_seconds : float
+        Wall time of the three parts.
+    """
+
+    image: Array
+    std: Array
+    noise_std: float
+    noise_estimate: NoiseEstimate
+    free_energy: float
+    history: tuple[EpochReport, ...]
+    stop_reason: StopReason
+    patch_size: int | None
+    device: str
+    model: Checkpoint | None = None
+    training_seconds: float = 0.0
+    reconstruction_seconds: float = 0.0
+    refinement_seconds: float = 0.0
+
+
+def unchanged(image: Array, noise: NoiseEstimate, device: str) -> DenoiseResult:
+    """Return an image without noise: there is nothing to remove and nothing to learn."""
+    return DenoiseResult(
+        image=image,
+        std=np.zeros(image.shape, np.float32),
+        noise_std=0.0,
+        noise_estimate=noise,
+        free_energy=math.nan,
+        history=(),
+        stop_reason=StopReason.CONVERGED,
+        patch_size=None,
+        device=device,
+    )

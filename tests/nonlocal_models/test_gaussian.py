@@ -1,0 +1,69 @@
+"""The Gaussian model of a group: against numpy, and what it does to an image."""
+
+from dataclasses import asdict, replace
+
+import group_oracle
+import numpy as np
+import pytest
+import torch
+from pictures import add_noise, psnr, wave
+
+from evodenoise.nonlocal_models.gaussian import GAUSSIAN, gaussian_groups, gaussian_settings
+from evodenoise.nonlocal_models.matching import GroupSettings
+
+
+def tensor(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.atleast_3d(pixels).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((9, 9, 1), GroupSettings(3, 6, 4, step=2)),
+        ((9, 11, 1), GroupSettings(4, 12, 5, step=3)),
+        ((8, 9, 3), GroupSettings(3, 8, 3, step=2)),
+        # One group of all patches.
+        ((6, 6, 1), GroupSettings(3, 16, 3, step=4)),
+    ],
+)
+@pytest.mark.parametrize("noise_variance", [0.05, 0.4])
+def test_every_member_gets_its_posterior_mean_weighted_by_the_precision(
+    shape: tuple[int, ...], settings: GroupSettings, noise_variance: float
+) -> None:
+    rng = np.random.default_rng(0)
+    pilot = rng.normal(size=shape)
+    noisy = pilot + rng.normal(0, np.sqrt(noise_variance), shape)
+    estimate = gaussian_groups(tensor(noisy), tensor(pilot), noise_variance, settings)
+    chosen = asdict(settings)
+    expected = group_oracle.gaussian(
+        noisy, pilot, noise_variance, side=chosen.pop("patch_size"), **chosen
+    )
+    np.testing.assert_allclose(estimate.numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_a_prior_from_the_truth_beats_the_noise(channels: int | None) -> None:
+    clean = wave(40, 44, channels=channels)
+    noisy = add_noise(clean, 25)
+    estimate = gaussian_groups(tensor(noisy), tensor(clean), 625.0, replace(GAUSSIAN, radius=8))
+    assert psnr(clean, estimate.numpy().reshape(clean.shape)) > psnr(clean, noisy) + 8
+
+
+@pytest.mark.parametrize("peak", [1e2, 1e4, 1e6])
+def test_an_outlier_far_above_the_noise(peak: float) -> None:
+    """Its variance swallows that of the noise: a matrix without a factor, if nothing is done."""
+    image = 0.1 * torch.randn(20, 22, 3, generator=torch.Generator().manual_seed(0))
+    image[5, 6, 1] = peak
+    assert gaussian_groups(image, image, 1e-9, GroupSettings(4, 12, 5)).isfinite().all()
+
+
+def test_a_tiny_image_has_fewer_members() -> None:
+    image = torch.rand(8, 9, 1, generator=torch.Generator().manual_seed(0))
+    estimate = gaussian_groups(image, image, 0.01, GAUSSIAN)
+    assert estimate.shape == image.shape
+    assert estimate.isfinite().all()
+
+
+def test_clear_colours_get_smaller_patches() -> None:
+    assert gaussian_settings(0.3, 3).patch_size < gaussian_settings(0.3, 1).patch_size
+    assert gaussian_settings(1.0, 3) == gaussian_settings(1.0, 1)

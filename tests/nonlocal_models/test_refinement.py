@@ -1,0 +1,115 @@
+"""What refinement mixes, for which settings, and what it leaves out when time is short."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from evodenoise.config.settings import Refinement
+from evodenoise.nonlocal_models import refinement
+from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
+from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
+from evodenoise.nonlocal_models.matching import GroupSettings
+from evodenoise.nonlocal_models.refinement import refine
+
+VARIANCE = 0.2
+"""Of the noise, in an image of unit variance: half the signal's standard deviation."""
+
+
+def picture(height: int = 20, width: int = 22, channels: int = 1) -> tuple[Tensor, Tensor]:
+    """Make a noisy image and a first estimate of it."""
+    generator = torch.Generator().manual_seed(0)
+    y, x = torch.arange(height)[:, None], torch.arange(width)
+    clean = (torch.sin(x / 3) + torch.cos(y / 4))[..., None] * torch.linspace(1, 0.5, channels)
+    first, second = torch.randn(2, *clean.shape, generator=generator)
+    return clean + VARIANCE**0.5 * first, clean + 0.3 * VARIANCE**0.5 * second
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_full_is_six_parts_low_rank_and_four_parts_gaussian(channels: int) -> None:
+    noisy, pilot = picture(channels=channels)
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5))
+    gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, channels))
+    expected = 0.6 * low_rank + 0.4 * gaussian
+    assert (low_rank - gaussian).abs().max() > 0.05
+    torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.FULL), expected)
+    torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.GAUSSIAN), gaussian)
+
+
+@pytest.mark.parametrize(("refinement", "variance"), [("none", VARIANCE), ("full", 0.0)])
+def test_nothing_to_refine(refinement: str, variance: float) -> None:
+    noisy, pilot = picture()
+    assert refine(noisy, pilot, variance, Refinement(refinement)) is pilot
+
+
+# --- sizes and steps
+
+
+def test_sizes_are_averaged_and_the_step_is_respected() -> None:
+    noisy, pilot = picture()
+    gaussian, low_rank = gaussian_settings(0.5, 1), low_rank_settings(0.5)
+    for step in (2, 5):
+        estimates = [
+            0.6 * low_rank_groups(noisy, pilot, VARIANCE, _resized(low_rank, added, step))
+            + 0.4 * gaussian_groups(noisy, pilot, VARIANCE, _resized(gaussian, added, step))
+            for added in (-2, 1)
+        ]
+        refined = refine(noisy, pilot, VARIANCE, Refinement.FULL, step=step, sizes=(-2, 1))
+        torch.testing.assert_close(refined, (estimates[0] + estimates[1]) / 2)
+
+
+def _resized(settings: GroupSettings, added: int, step: int) -> GroupSettings:
+    return replace(settings, patch_size=settings.patch_size + added, step=step)
+
+
+def test_patches_are_no_larger_than_the_image() -> None:
+    noisy, pilot = picture(6, 15)
+    settings = replace(gaussian_settings(0.5, 1), patch_size=6)
+    expected = gaussian_groups(noisy, pilot, VARIANCE, settings)
+    refined = refine(noisy, pilot, VARIANCE, Refinement.GAUSSIAN, sizes=(0, 3))
+    torch.testing.assert_close(refined, expected)
+
+
+# --- deadlines
+
+
+class Clock:
+    """Time that passes in the Gaussian groups only: two seconds for each size."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(refinement, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(refinement, "gaussian_groups", self.gaussian_groups)
+
+    def gaussian_groups(self, *arguments: object) -> Tensor:
+        self.now += 2
+        return gaussian_groups(*arguments)
+
+
+def test_after_the_deadline_the_pilot_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy, pilot = picture()
+    clock = Clock(monkeypatch)
+    assert refine(noisy, pilot, VARIANCE, Refinement.FULL, deadline=99.9) is pilot
+    assert clock.now == 100
+
+
+@pytest.mark.parametrize("sizes", [(0,), (-1, 0)])
+def test_low_rank_groups_are_left_out_when_they_would_not_fit(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
+    """Ten iterations take ten times as long, and as the cube of the patches' side over six."""
+    noisy, pilot = picture()
+    gaussian, full = [
+        refine(noisy, pilot, VARIANCE, each, sizes=sizes)
+        for each in (Refinement.GAUSSIAN, Refinement.FULL)
+    ]
+    spent = 2.0 * len(sizes)
+    needed = 10 * (7 / 6) ** 3 * spent
+    for spare, expected in ((-0.1, gaussian), (0.1, full)):
+        clock = Clock(monkeypatch)
+        deadline = clock.now + spent + needed + spare
+        refined = refine(noisy, pilot, VARIANCE, Refinement.FULL, sizes=sizes, deadline=deadline)
+        assert torch.equal(refined, expected)
+        assert clock.now == 100 + spent
