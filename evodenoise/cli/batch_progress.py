@@ -1,6 +1,6 @@
 """What the user sees of a batch on stderr: bars on a terminal, else a line for each image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from evodenoise.cli.output import Voice, end_line
 from evodenoise.errors import plural
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
-from evodenoise.jobs.worker import Progress as ImageProgress
+from evodenoise.jobs.worker import ProgressMessage
 
-NAME_WIDTH = 28
+NAME_WIDTH, PHASE_WIDTH = 26, 19
+"""Columns that do not change with what stands in them, lest the bars jump."""
 
 
 class BatchProgress:
@@ -44,28 +46,29 @@ class BatchProgress:
         self.ended = self.failed = 0
         self.warned: list[tuple[str, str]] = []
         self.current: dict[Job, TaskID] = {}
-        self.whole = bars.add_task(self._counts(), total=total)
+        self.whole = bars.add_task(self._counts(), total=total, phase="")
 
     def begins(self, job: Job) -> None:
         """See an image begun: a bar of its own."""
-        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0)
+        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0, phase="")
 
-    def gets_on(self, job: Job, progress: ImageProgress) -> None:
+    def gets_on(self, job: Job, progress: ProgressMessage) -> None:
         """See how it gets on."""
-        name = f"{_short(job.source.name)} {progress.phase}"
-        self.bars.update(self.current[job], completed=progress.share, description=name)
+        self.bars.update(self.current[job], completed=progress.share, phase=progress.phase)
 
-    def ends(self, job: Job, row: Record, warnings: Sequence[str]) -> None:
+    def ends(self, job: Job, record: Record) -> None:
         """See what became of it: a line, and a step of the whole bar."""
         if job in self.current:
             self.bars.remove_task(self.current.pop(job))
         self.ended += 1
-        self.failed += row["status"] == Status.FAILED
+        self.failed += record["status"] == Status.FAILED
         self.bars.update(self.whole, completed=self.ended, description=self._counts())
-        if not self._is_told(row):
+        # Those of an image that was skipped were told when it was denoised.
+        warnings = record["warnings"] if record["status"] == Status.DONE else ()
+        if not self._is_told(record):
             self.warned += [(str(job.source), warning) for warning in warnings]
             return
-        self._print(f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(row)}")
+        self._print(f"[{self.ended:>{len(str(self.total))}}/{self.total}] {end_line(record)}")
         for warning in warnings:
             self._print(f"warning: {job.source}: {warning}")
 
@@ -83,12 +86,12 @@ class BatchProgress:
     def _print(self, line: str) -> None:
         self.bars.console.print(escape(line), soft_wrap=True, highlight=False)
 
-    def _is_told(self, row: Record) -> bool:
+    def _is_told(self, record: Record) -> bool:
         """Tell of failures always, of others where no bar moves, of skipped ones on request."""
-        if row["status"] == Status.FAILED:
+        if record["status"] == Status.FAILED:
             return True
         wanted = not self.voice.quiet and (self.voice.verbose or self.bars.disable)
-        return wanted and (self.voice.verbose or row["status"] != Status.SKIPPED)
+        return wanted and (self.voice.verbose or record["status"] != Status.SKIPPED)
 
     def _counts(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
@@ -115,7 +118,8 @@ def show_batch(total: int, voice: Voice, report: Path | None) -> Iterator[BatchP
     """
     console = Console(stderr=True)
     bars = Progress(
-        TextColumn("{task.description}", markup=False),
+        _text("{task.description}", NAME_WIDTH),
+        _text("{task.fields[phase]}", PHASE_WIDTH),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         TimeRemainingColumn(compact=True),
@@ -127,5 +131,13 @@ def show_batch(total: int, voice: Voice, report: Path | None) -> Iterator[BatchP
         yield BatchProgress(bars, total, voice, report)
 
 
+def _text(form: str, width: int) -> TextColumn:
+    return TextColumn(form, markup=False, table_column=Column(width=width, no_wrap=True))
+
+
 def _short(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
+    """Leave out the middle of a long name: what tells images apart is mostly at its end."""
+    if len(name) <= NAME_WIDTH:
+        return name
+    half = (NAME_WIDTH - 3) // 2
+    return f"{name[: NAME_WIDTH - 3 - half]}...{name[-half:]}"

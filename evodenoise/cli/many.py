@@ -1,23 +1,19 @@
 """Many images, denoised by processes of their own."""
 
 import time
-from collections import Counter
 
 from evodenoise.cli.interrupts import Interrupts
 from evodenoise.cli.models import Sharing
-from evodenoise.cli.output import Voice, list_notes, print_rows
+from evodenoise.cli.output import Voice, count_records, list_notes, print_records
 from evodenoise.cli.request import Request
-from evodenoise.errors import ExitCode, plural
-from evodenoise.jobs.batch import (
-    Ledger,
-    check_settings,
-    draw_contact_sheets,
-    find_resources,
-    run_batch,
-)
+from evodenoise.errors import ExitCode
+from evodenoise.jobs.batch import run_batch
+from evodenoise.jobs.checks import check_settings
+from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.plan import Plan
-from evodenoise.jobs.records import Status
+from evodenoise.jobs.resources import find_resources
 
 STOPPING = (
     "stopping: the images that have been begun are finished "
@@ -43,7 +39,7 @@ def denoise_many(
     settings : RunSettings
         How.
     ledger : Ledger
-        Gets a row for each.
+        Gets a record for each.
     voice : Voice
         What to print.
     request : Request
@@ -80,7 +76,7 @@ def denoise_many(
             )
         if request.figure is not None:
             draw_contact_sheets(request.figure, ledger)
-    print_rows(ledger, voice, passed_over=plan.passed_over)
+    print_records(ledger, voice, passed_over=plan.passed_over)
     for line in (*audience.warnings(), *list_notes(ledger)):
         voice.say(line)
     voice.say(_summary(ledger, plan, time.perf_counter() - started))
@@ -89,9 +85,5 @@ def denoise_many(
 
 
 def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:
-    counts = Counter(row["status"] for row in ledger.rows.values())
-    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
-    if plan.passed_over:
-        parts.append(f"{plural(plan.passed_over, 'file')} passed over")
     minutes, rest = divmod(round(seconds), 60)
-    return f"{', '.join(parts)}; {f'{minutes} min ' if minutes else ''}{rest} s"
+    return f"{count_records(ledger, plan)}; {f'{minutes} min ' if minutes else ''}{rest} s"

@@ -3,14 +3,13 @@
 import time
 from typing import TYPE_CHECKING
 
-import typer
-
 from evodenoise.cli.interrupts import Interrupts
-from evodenoise.cli.output import Voice, end_line, list_notes, print_rows
+from evodenoise.cli.output import Voice, end_line, list_notes, print_records, print_refusal
 from evodenoise.errors import EvodenoiseError, ExitCode
-from evodenoise.jobs.batch import Ledger, note_result
 from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.records import result_record
 
 if TYPE_CHECKING:
     from evodenoise.tvae.training import EpochReport
@@ -36,7 +35,7 @@ def denoise_one(
     settings : RunSettings
         How.
     ledger : Ledger
-        Gets its row.
+        Gets its record.
     voice : Voice
         What to print.
     started : float
@@ -57,7 +56,7 @@ def denoise_one(
         voice.say(end_line(ledger.skipped(job)))
         for line in list_notes(ledger):
             voice.say(line)
-        print_rows(ledger, voice)
+        print_records(ledger, voice)
         return ExitCode.DONE
     try:
         with Interrupts() as interrupts:
@@ -66,12 +65,13 @@ def denoise_one(
             ledger.start()
             result = _run(prepared, settings, ledger, interrupts, voice)
     except EvodenoiseError as error:
-        return _fail(job, error, ledger, voice)
+        ledger.failed(job, " ".join(str(error).split()))
+        return print_refusal(error, ledger, voice)
     if voice.as_json:
-        print_rows(ledger, voice)
+        print_records(ledger, voice)
     else:
         _print_quality(result, voice)
-    for warning in result.warnings()[len(prepared.warnings) :]:
+    for warning in result.findings():
         voice.say(f"warning: {warning}")
     for line in list_notes(ledger):
         voice.say(line)
@@ -81,20 +81,13 @@ def denoise_one(
     return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.DONE
 
 
-def _fail(job: Job, error: EvodenoiseError, ledger: Ledger, voice: Voice) -> ExitCode:
-    ledger.failed(job, " ".join(str(error).split()))
-    if not voice.as_json:
-        raise error
-    print_rows(ledger, voice)
-    typer.echo(f"evodenoise: error: {error}", err=True)
-    return error.exit_code
-
-
 def _say_how_it_is_read(prepared: PreparedJob, voice: Voice) -> None:
     """Say what the axes are taken for, and what the user should know about the files."""
     axes = prepared.image.layout.axes
     if axes not in SELF_EVIDENT:
         voice.say(f"axes {axes}: {prepared.describe()}; --axes says otherwise")
+    if gaps := prepared.describe_gaps():
+        voice.say(gaps)
     for warning in prepared.warnings:
         voice.say(f"warning: {prepared.job.source}: {warning}")
 
@@ -108,7 +101,7 @@ def _run(
 ) -> JobResult:
     """Do the job, showing progress on stderr."""
     from evodenoise.cli.progress import show_progress
-    from evodenoise.jobs.pool import available_cores, choose_threads
+    from evodenoise.jobs.resources import available_cores, choose_threads
     from evodenoise.system.device import describe_device, prepare_process, resolve_device
 
     height, width = prepared.image.pages.shape[1:3]
@@ -132,7 +125,7 @@ def _run(
             on_page=progress.on_page,
             on_epoch=on_epoch,
             on_reconstruction=progress.on_reconstruction,
-            on_ready=lambda result: note_result(ledger, result),
+            on_ready=lambda result: ledger.ready(prepared.job, result_record(result, settings)),
         )
 
 

@@ -25,7 +25,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(header):
         is_number = place >= len(header) - numbers
-        table.add_column(name, justify="right" if is_number else "left")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     _console().print(table)

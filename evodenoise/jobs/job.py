@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evodenoise.config.presets import DEFAULT_PRESET, preset_config
 from evodenoise.config.settings import DenoiseConfig
@@ -18,6 +21,14 @@ if TYPE_CHECKING:
 
 OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
 """Settings that a trained model brings along."""
+
+
+class NoiseSource(StrEnum):
+    """Where the noise level that was used comes from."""
+
+    GIVEN = "given"
+    ESTIMATED = "estimated"
+    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,25 @@ class PreparedJob:
         """The noisy image, as in its file."""
         return self.conversion.image
 
+    @property
+    def missing_share(self) -> float:
+        """Share of the pixels of which nothing is known, from 0 to 1."""
+        missing = self.conversion.missing
+        return 0.0 if missing is None else float(missing.mean())
+
+    def describe_gaps(self) -> str:
+        """Say how many pixels are missing and what becomes of them; nothing, if none are."""
+        missing, hidden = self.conversion.missing, self.image.invisible
+        if missing is None:
+            return ""
+        filled = missing if hidden is None else missing & ~hidden
+        parts = []
+        if filled.any():
+            parts.append(f"{_percent(filled)} of the pixels are missing and will be filled")
+        if hidden is not None:
+            parts.append(f"{_percent(hidden)} of the pixels are invisible and stay as they are")
+        return "; ".join(parts)
+
     def describe(self) -> str:
         """Tell the size of the image, for people."""
         count, height, width = self.image.pages.shape[:3]
@@ -192,21 +222,47 @@ class JobResult:
     peak_memory: int | None
     threads: int
 
+    @property
+    def noise_source(self) -> NoiseSource:
+        """Where the noise level that was used comes from."""
+        if not self.denoised.noise_std:
+            return NoiseSource.NONE
+        if self.prepared.config.noise_std:
+            return NoiseSource.GIVEN
+        return NoiseSource.ESTIMATED
+
     def describe(self) -> str:
         """Say in a few words what was found."""
-        return f"{self.prepared.describe()}, noise level {self.denoised.noise_std:.4g}"
+        noise = describe_noise(self.denoised.noise_std, self.noise_source)
+        return f"{self.prepared.describe()}, {noise}"
+
+    def findings(self) -> tuple[str, ...]:
+        """List what the user should know and only the run has shown, in plain sentences."""
+        noise, found = self.denoised.noise_estimate, []
+        if self.prepared.job.model is not None and self.denoised.model is None:
+            found.append("an image without noise teaches nothing; no model was written")
+        if not noise.consistent:
+            advice = "" if self.noise_source is NoiseSource.GIVEN else "; --sigma sets its level"
+            found.append(
+                f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
+                f"{noise.coarse_std:.3g} in coarser detail){advice}"
+            )
+        return tuple(found)
 
     def warnings(self) -> tuple[str, ...]:
-        """List what the user should know, noise that does not look white and Gaussian included."""
-        noise, warnings = self.denoised.noise_estimate, list(self.prepared.warnings)
-        if self.prepared.job.model is not None and self.denoised.model is None:
-            warnings.append("an image without noise teaches nothing; no model was written")
-        if not noise.consistent:
-            warnings.append(
-                f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
-                f"{noise.coarse_std:.3g} in coarser detail); --sigma sets its level"
-            )
-        return tuple(warnings)
+        """List all that the user should know: of the files, and what the run has shown."""
+        return self.prepared.warnings + self.findings()
+
+
+def describe_noise(std: float, source: str) -> str:
+    """Name a noise level, in pixel units, and where it comes from."""
+    known = "" if source == NoiseSource.NONE else f" ({source})"
+    return f"noise level {std:.4g}{known}"
+
+
+def _percent(marked: Array) -> str:
+    """Say which share is marked; never all, since then there would be no run."""
+    return f"{min(100 * float(np.mean(marked)), 99.9):.3g} %"
 
 
 def configure(preset: str, image: Array, overrides: Mapping[str, Any]) -> DenoiseConfig:

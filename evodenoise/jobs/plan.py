@@ -31,11 +31,14 @@ class Plan:
     many : bool
         Whether more than one image could have been meant, so that one that fails does not
         end the run.
+    make_folders : bool
+        Whether the results go to folders, which are made, and not to a file that was named.
     """
 
     jobs: tuple[Job, ...]
     passed_over: int
     many: bool
+    make_folders: bool
 
 
 def make_plan(
@@ -73,7 +76,8 @@ def make_plan(
     many = len(inputs) > 1 or any(_is_many(each) for each in inputs)
     if not many:
         jobs = [_single(Path(inputs[0]), naming)]
-        return Plan(_with_references(jobs, reference), 0, many=False)
+        pairs = _with_references(jobs, reference)
+        return Plan(pairs, 0, many=False, make_folders=naming.is_folder())
     if naming.folder is not None and naming.folder.is_file():
         raise OutputError(f"{naming.folder}: is a file; results of several images need a folder")
     if reference is not None and not reference.exists():
@@ -91,7 +95,8 @@ def make_plan(
         hint = "" if recursive else "; -r looks into subfolders"
         files = plural(passed_over, "file")
         raise ImageError(f"{', '.join(inputs)}: no images found ({files} passed over){hint}")
-    return Plan(_with_references(list(_distinct(jobs)), reference), passed_over, many=True)
+    pairs = _with_references(list(_distinct(jobs)), reference)
+    return Plan(pairs, passed_over, many=True, make_folders=True)
 
 
 def _job(source: Path, base: Path, naming: Naming) -> Job:

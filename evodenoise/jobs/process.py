@@ -17,11 +17,20 @@ from evodenoise.errors import ConfigError, ImageError
 from evodenoise.evaluation.metrics import Quality, check_reference, measure_pages
 from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.images.conversion import Conversion
-from evodenoise.jobs.job import Job, JobResult, PreparedJob, Reference, RunSettings, configure
+from evodenoise.jobs.checks import check_mask
+from evodenoise.jobs.job import (
+    Job,
+    JobResult,
+    PreparedJob,
+    Reference,
+    RunSettings,
+    configure,
+)
 from evodenoise.jobs.sidecars import (
     check_figure,
     check_new_file,
     check_residual,
+    make_folder,
     write_figure,
     write_model,
     write_residual,
@@ -35,6 +44,14 @@ if TYPE_CHECKING:
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
+
+MANY_MISSING = 0.5
+"""Share of missing pixels beyond which the user is warned."""
+
+MUCH_IS_MISSING = (
+    "more than half of the pixels are missing; little is left to learn from, and the run takes "
+    "longer"
+)
 
 
 def prepare(job: Job, settings: RunSettings, *, started: float | None = None) -> PreparedJob:
@@ -61,6 +78,8 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     """
     started = time.perf_counter() if started is None else started
     conversion = Conversion.read(job.source, settings.files)
+    if settings.files.mask is not None:
+        check_mask(settings.files.mask)
     image = conversion.image
 
     from evodenoise.denoising.checks import check_image, check_seed
@@ -76,27 +95,13 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     if model is not None and settings.overrides.get("epochs") is None:
         config = replace(config, epochs=0)
     check_image(pages[0], config, name=name)
-    for folder in (path.parent for path in job.outputs() if settings.make_folders):
-        folder.mkdir(parents=True, exist_ok=True)
-    losses = check_output(
-        job.target,
-        conversion.result(image.pixels),
-        source=job.source,
-        overwrite=settings.overwrite,
-        options=settings.files.writing,
-    )
-    replaces = settings.overwrite or settings.resume
-    if job.residual is not None:
-        check_residual(job.residual, image, source=job.source, overwrite=replaces)
-    if job.figure is not None:
-        check_figure(job.figure, source=job.source, overwrite=replaces)
-    if job.model is not None:
-        _check_model_file(job, image, settings)
+    losses = _check_outputs(job, conversion, settings)
     resolve_device(config.device)
     check_seed(settings.seed)
     reference = _read_reference(job.reference, image, settings)
-    warnings = (*image.warnings, *conversion.warnings, *losses)
-    return PreparedJob(job, conversion, config, reference, started, warnings, model)
+    prepared = PreparedJob(job, conversion, config, reference, started, model=model)
+    caution = (MUCH_IS_MISSING,) if prepared.missing_share > MANY_MISSING else ()
+    return replace(prepared, warnings=(*image.warnings, *conversion.warnings, *losses, *caution))
 
 
 def _read_model(path: Path) -> "Checkpoint":
@@ -105,13 +110,29 @@ def _read_model(path: Path) -> "Checkpoint":
     return read_model(path)
 
 
-def _check_model_file(job: Job, image: Image, settings: RunSettings) -> None:
-    """Refuse, before any work, a model that could not be kept."""
-    if image.is_stack and not settings.joint:
-        raise ConfigError(
-            f"{job.source}: each page has a model of its own; --save-model needs --stack joint"
-        )
-    check_new_file(job.model or job.target, overwrite=settings.overwrite or settings.resume)
+def _check_outputs(job: Job, conversion: Conversion, settings: RunSettings) -> tuple[str, ...]:
+    """Refuse, before any work, outputs that could not be written; name what they will not keep."""
+    image, replaces = conversion.image, settings.overwrite or settings.resume
+    for path in job.outputs() if settings.make_folders else ():
+        make_folder(path.parent)
+    losses = check_output(
+        job.target,
+        conversion.result(image.pixels),
+        source=job.source,
+        overwrite=settings.overwrite,
+        options=settings.files.writing,
+    )
+    if job.residual is not None:
+        check_residual(job.residual, image, source=job.source, overwrite=replaces)
+    if job.figure is not None:
+        check_figure(job.figure, source=job.source, overwrite=replaces)
+    if job.model is not None:
+        if image.is_stack and not settings.joint:
+            raise ConfigError(
+                f"{job.source}: each page has a model of its own; --save-model needs --stack joint"
+            )
+        check_new_file(job.model, overwrite=replaces)
+    return losses
 
 
 def _check_pages(conversion: Conversion, name: str) -> None:
@@ -168,20 +189,12 @@ def run(
     RunError
         If training diverges or the result cannot be written.
     """
-    from evodenoise.denoising import denoise as pipeline
-    from evodenoise.denoising import pages as stacks
     from evodenoise.system.meter import Meter
 
-    meter = Meter()
-    image, target = prepared.image, prepared.job.target
-    noisy, config = prepared.conversion.noisy, _within_the_limit(prepared)
-    denoise: Callable[..., DenoiseResult] = pipeline.denoise
-    if image.is_stack:
-        of_pages = partial(stacks.denoise_pages, on_page=on_page)
-        denoise = pipeline.denoise_stack if settings.joint else of_pages
-    denoised = denoise(
-        noisy,
-        config,
+    meter, image = Meter(), prepared.image
+    denoised = _choose_method(image, settings, on_page)(
+        prepared.conversion.noisy,
+        _within_the_limit(prepared),
         missing=prepared.conversion.missing,
         model=prepared.model,
         rng=settings.seed,
@@ -202,12 +215,24 @@ def run(
     )
     _write_extras(result)
     write_image(
-        target,
+        prepared.job.target,
         written,
         settings.files.writing,
         on_ready=None if on_ready is None else lambda: on_ready(result),
     )
     return result
+
+
+def _choose_method(
+    image: Image, settings: RunSettings, on_page: Callable[[int], object] | None
+) -> "Callable[..., DenoiseResult]":
+    """Choose how to denoise: an image, a stack by one model, or its pages one by one."""
+    from evodenoise.denoising.denoise import denoise, denoise_stack
+    from evodenoise.denoising.pages import denoise_pages
+
+    if not image.is_stack:
+        return denoise
+    return denoise_stack if settings.joint else partial(denoise_pages, on_page=on_page)
 
 
 def _write_extras(result: JobResult) -> None:

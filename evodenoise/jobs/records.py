@@ -1,4 +1,4 @@
-"""What is known of each image of a run: a row, and what rows come to."""
+"""What is known of each image of a run: a record, and what records come to."""
 
 import math
 import statistics
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from evodenoise import __version__
-from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
 
 Record = dict[str, Any]
 MEANS = ("psnr_noisy", "psnr", "ssim_noisy", "ssim")
-"""What a summary averages, over the rows that have it."""
+"""What a summary averages, over the records that have it."""
 
 
 class Status(StrEnum):
@@ -44,21 +44,24 @@ COLUMNS: Mapping[str, type] = {
     "cpu_seconds": float,
     "wall_seconds": float,
     "peak_memory": int,
+    "missing_share": float,
     "noise_std": float,
+    "noise_source": str,
     "free_energy": float,
     "data_range": float,
     "psnr_noisy": float,
     "psnr": float,
     "ssim_noisy": float,
     "ssim": float,
+    "warnings": list,
 }
-"""What a row tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
+"""What a record tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
 
 
 def bare_record(
     job: Job, settings: RunSettings, status: Status, error: str | None = None
 ) -> Record:
-    """Make a row for an image of which there is no result.
+    """Make a record for an image of which there is no result.
 
     Parameters
     ----------
@@ -74,9 +77,9 @@ def bare_record(
     Returns
     -------
     dict
-        A value for each of `COLUMNS`; None where nothing is known.
+        A value for each of `COLUMNS`; None where nothing is known, no warnings.
     """
-    known = {
+    known: Record = {
         "input": str(job.source),
         "output": str(job.target),
         "status": status.value,
@@ -84,12 +87,48 @@ def bare_record(
         "preset": settings.preset,
         "seed": settings.seed,
         "version": __version__,
+        "warnings": [],
     }
     return {name: known.get(name) for name in COLUMNS}
 
 
+def prepared_record(prepared: PreparedJob, settings: RunSettings, status: Status) -> Record:
+    """Make a record for an image that has been read and checked.
+
+    Parameters
+    ----------
+    prepared : PreparedJob
+        The image.
+    settings : RunSettings
+        The run.
+    status : Status
+        What became of it.
+
+    Returns
+    -------
+    dict
+        A value for each of `COLUMNS`; None where nothing is known.
+    """
+    image = prepared.image
+    known = {
+        "pages": len(image.pages),
+        "width": image.pages.shape[2],
+        "height": image.pages.shape[1],
+        "channels": image.channels,
+        "dtype": image.pixels.dtype.name,
+        "missing_share": prepared.missing_share,
+        "warnings": _lines(prepared.warnings),
+    }
+    return {**bare_record(prepared.job, settings, status), **known}
+
+
+def _lines(warnings: Iterable[str]) -> list[str]:
+    """Give each warning a line of its own; those of libraries may have several."""
+    return [" ".join(warning.split()) for warning in warnings]
+
+
 def result_record(result: JobResult, settings: RunSettings) -> Record:
-    """Make a row for a result.
+    """Make a record for a result.
 
     Parameters
     ----------
@@ -103,14 +142,9 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
     dict
         A value for each of `COLUMNS`; None where there is none, or no finite one.
     """
-    image, denoised = result.prepared.image, result.denoised
-    before, after, reference = result.noisy_quality, result.quality, result.prepared.reference
+    denoised, reference = result.denoised, result.prepared.reference
+    before, after = result.noisy_quality, result.quality
     known = {
-        "pages": len(image.pages),
-        "width": image.pages.shape[2],
-        "height": image.pages.shape[1],
-        "channels": image.channels,
-        "dtype": image.pixels.dtype.name,
         "device": denoised.device,
         "threads": result.threads,
         "epochs": len(denoised.history),
@@ -119,15 +153,17 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "wall_seconds": result.wall_seconds,
         "peak_memory": result.peak_memory,
         "noise_std": denoised.noise_std,
+        "noise_source": result.noise_source.value,
         "free_energy": denoised.free_energy,
         "data_range": reference and reference.data_range,
         "psnr_noisy": before and before.psnr,
         "psnr": after and after.psnr,
         "ssim_noisy": before and before.ssim,
         "ssim": after and after.ssim,
+        "warnings": _lines(result.warnings()),
     }
-    row = bare_record(result.prepared.job, settings, Status.DONE)
-    return {**row, **{name: finite_or_none(value) for name, value in known.items()}}
+    record = prepared_record(result.prepared, settings, Status.DONE)
+    return {**record, **{name: finite_or_none(value) for name, value in known.items()}}
 
 
 def finite_or_none(value: Any) -> Any:
@@ -135,12 +171,12 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def summarise(rows: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dict[str, Any]:
-    """Count the rows by status and average what was measured.
+def summarise(records: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dict[str, Any]:
+    """Count the records by status and average what was measured.
 
     Parameters
     ----------
-    rows : iterable of mappings
+    records : iterable of mappings
         With a ``status``.
     passed_over : int
         Files that were not for us.
@@ -150,16 +186,16 @@ def summarise(rows: Iterable[Mapping[str, Any]], *, passed_over: int = 0) -> dic
     dict
         Counts, and the means of `MEANS`, None where nothing was measured.
     """
-    rows = list(rows)
-    counts = Counter(row["status"] for row in rows)
+    records = list(records)
+    counts = Counter(record["status"] for record in records)
     means = {}
     for name in MEANS:
-        values = [row[name] for row in rows if row.get(name) is not None]
+        values = [record[name] for record in records if record.get(name) is not None]
         means[name] = statistics.fmean(values) if values else None
     by_status = {status.value: counts[status.value] for status in Status}
-    return {"files": len(rows), **by_status, "passed_over": passed_over, **means}
+    return {"files": len(records), **by_status, "passed_over": passed_over, **means}
 
 
-def document(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Put rows and their summary into the one form of our JSON documents."""
-    return {"version": __version__, "files": list(rows), "summary": dict(summary)}
+def document(records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Put records and their summary into the one form of our JSON documents."""
+    return {"version": __version__, "files": list(records), "summary": dict(summary)}

@@ -1,4 +1,4 @@
-"""A row for each image of a run, in a file that survives whatever happens to the run."""
+"""A record for each image of a run, in a file that survives whatever happens to the run."""
 
 import csv
 import io
@@ -13,20 +13,23 @@ from evodenoise.system.files import write_bytes
 
 ENDINGS = (".json", ".jsonl", ".csv")
 
+BETWEEN = " | "
+"""Between the parts of a list in a cell of a table: nothing that stands in a sentence."""
+
 
 class Report:
-    """A file with one row for each output, whole after every row.
+    """A file with one record for each output, whole after every record.
 
     Parameters
     ----------
     path : Path
-        Its ending decides: ``.json`` is rewritten for each row, ``.jsonl`` and ``.csv`` grow.
-    columns : sequence of str
-        The names of a row.
+        Its ending decides: ``.json`` is rewritten for each record, ``.jsonl`` and ``.csv`` grow.
+    columns : mapping of str to type
+        What a record tells, and as which type.
     key : callable
-        Tells from a row what it is about; a second row about the same replaces the first.
+        Tells from a record what it is about; a second record about the same replaces the first.
     summary : callable
-        Sums up rows for the JSON document.
+        Sums up records for the JSON document.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Report:
         Parameters
         ----------
         keep : callable
-            Tells whether a row of it still holds; the others are dropped.
+            Tells whether a record of it still holds; the others are dropped.
 
         Raises
         ------
@@ -54,10 +57,10 @@ class Report:
         """
         if self.path.exists():
             found = _read(self.path, self.columns)
-            self.rows = {self.key(row): row for row in found if keep(row)}
+            self.rows = {self.key(record): record for record in found if keep(record)}
 
     def start(self) -> None:
-        """Write the rows that there are so far.
+        """Write the records that there are so far.
 
         Raises
         ------
@@ -66,35 +69,35 @@ class Report:
         """
         self._rewrite()
 
-    def add(self, row: Record) -> None:
-        """Add a row; it is in the file when this returns.
+    def add(self, record: Record) -> None:
+        """Add a record; it is in the file when this returns.
 
         Raises
         ------
         WriteError
             If it could not be written.
         """
-        if self.rows.get(self.key(row)) == row:
+        if self.rows.get(self.key(record)) == record:
             return
-        known = self.key(row) in self.rows
-        self.rows[self.key(row)] = row
+        known = self.key(record) in self.rows
+        self.rows[self.key(record)] = record
         if known or self.path.suffix == ".json":
             self._rewrite()
             return
         try:
             # In one piece: a killed run leaves a whole line or, on a full disk, a torn last one.
             with self.path.open("ab", buffering=0) as stream:
-                stream.write(_encode(self._lines([row])))
+                stream.write(_encode(self._lines([record])))
         except OSError as error:
             raise _write_error(self.path, error) from error
 
     def finish(self, order: Sequence[Any]) -> None:
-        """Bring the rows into an order.
+        """Bring the records into an order.
 
         Parameters
         ----------
         order : sequence
-            Keys; rows about anything else come first, as they were.
+            Keys; records about anything else come first, as they were.
         """
         places = {key: place for place, key in enumerate(order)}
         keys = sorted(self.rows, key=lambda key: places.get(key, -1))
@@ -103,22 +106,25 @@ class Report:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        rows = list(self.rows.values())
+        records = list(self.rows.values())
         if self.path.suffix == ".json":
-            text = json.dumps(document(rows, self.summary(rows)), indent=2, allow_nan=False) + "\n"
+            text = (
+                json.dumps(document(records, self.summary(records)), indent=2, allow_nan=False)
+                + "\n"
+            )
         elif self.path.suffix == ".csv":
-            text = _csv([self.columns]) + self._lines(rows)
+            text = _csv([self.columns]) + self._lines(records)
         else:
-            text = self._lines(rows)
+            text = self._lines(records)
         try:
             write_bytes(self.path, _encode(text))
         except OSError as error:
             raise _write_error(self.path, error) from error
 
-    def _lines(self, rows: Sequence[Record]) -> str:
+    def _lines(self, records: Sequence[Record]) -> str:
         if self.path.suffix == ".csv":
-            return _csv([row[name] for name in self.columns] for row in rows)
-        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+            return _csv([_cell(record[name]) for name in self.columns] for record in records)
+        return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 
 def check_report(path: Path, *, replace_it: bool) -> None:
@@ -163,18 +169,31 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
+def _cell(value: Any) -> Any:
+    return BETWEEN.join(value) if isinstance(value, list) else value
+
+
+def _value(cell: str, kind: type) -> Any:
+    """Read a cell: what is empty is an empty list, or not known."""
+    if kind is list:
+        return cell.split(BETWEEN) if cell else []
+    return kind(cell) if cell else None
+
+
 def _read(path: Path, columns: Mapping[str, type]) -> list[Record]:
-    """Read the rows of a report; a torn last line counts for nothing."""
+    """Read the records of a report; a torn last line counts for nothing."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         if path.suffix == ".json":
-            rows = json.loads(text)["files"] if text.strip() else []
+            records = json.loads(text)["files"] if text.strip() else []
         elif path.suffix == ".csv":
-            rows = _read_csv(text, columns)
+            records = _read_csv(text, columns)
         else:
-            rows = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
-        if all(set(row) == set(columns) for row in rows):
-            return list(rows)
+            records = [
+                json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"
+            ]
+        if all(set(record) == set(columns) for record in records):
+            return list(records)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is not a report to go on with: {error}") from error
     raise OutputError(f"{path}: is a report with other columns; choose another name")
@@ -182,9 +201,9 @@ def _read(path: Path, columns: Mapping[str, type]) -> list[Record]:
 
 def _read_csv(text: str, columns: Mapping[str, type]) -> list[Record]:
     whole = text[: text.rfind("\n") + 1]
-    rows = csv.DictReader(io.StringIO(whole), strict=True)
+    records = csv.DictReader(io.StringIO(whole), strict=True)
     return [
-        {name: columns[name](value) if value else None for name, value in row.items()}
-        for row in rows
-        if None not in row.values()
+        {name: _value(cell, columns[name]) for name, cell in record.items()}
+        for record in records
+        if None not in record.values()
     ]

@@ -1,12 +1,11 @@
 """Files beside a result: what was taken away, and a picture for people."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from evodenoise.errors import OutputError, WriteError
-from evodenoise.evaluation.figures import Thumbnail, draw_comparison, draw_sheets
+from evodenoise.evaluation.figures import draw_comparison
 from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Array, Image, check_output, write_image
 from evodenoise.system.files import write_bytes
@@ -61,6 +60,20 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such folder; create it first")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If that fails.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be created: {error.strerror}") from error
 
 
 def write_model(path: Path, content: bytes) -> None:
@@ -159,24 +172,3 @@ def middle_page(image: Image, pixels: Array) -> Array:
         Its own, or others of their shape.
     """
     return np.asarray(pixels[len(pixels) // 2] if image.is_stack else pixels)
-
-
-def write_sheets(folder: Path, thumbnails: Iterable[Thumbnail]) -> None:
-    """Write contact sheets.
-
-    Parameters
-    ----------
-    folder : Path
-        Where they go, as ``contact_sheet.png``, ``contact_sheet_2.png`` and so on.
-    thumbnails : iterable of Thumbnail
-        Images, small already.
-
-    Raises
-    ------
-    WriteError
-        If that fails.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, sheet in enumerate(draw_sheets(thumbnails), 1):
-        name = "contact_sheet.png" if number == 1 else f"contact_sheet_{number}.png"
-        write_image(folder / name, Image.plain(sheet, "YXC"))

@@ -6,23 +6,21 @@ Light to import: torch comes with the first image.
 import os
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any
 
 from evodenoise.errors import EvodenoiseError
 from evodenoise.jobs.job import Job, JobResult, RunSettings
 from evodenoise.jobs.process import prepare, run
-from evodenoise.jobs.records import result_record
+from evodenoise.jobs.records import Record, result_record
 
 REPORT_EVERY = 0.2
 """Seconds between two words on how an image gets on."""
 
 
 @dataclass(frozen=True)
-class Task:
+class Assignment:
     """An image to denoise.
 
     Attributes
@@ -41,7 +39,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressMessage:
     """How an image gets on: what is done now, and its share from 0 to 1."""
 
     phase: str
@@ -52,8 +50,7 @@ class Progress:
 class Ready:
     """All of an image is done but its output's name; the worker waits for a word to go on."""
 
-    row: Mapping[str, Any]
-    warnings: tuple[str, ...]
+    record: Record
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,16 @@ class Failed:
     error: str
 
 
-Message = Progress | Ready | Finished | Failed
+Message = ProgressMessage | Ready | Finished | Failed
 
 
 def serve(connection: Connection, settings: RunSettings) -> None:
-    """Denoise each `Task` that comes, until None comes or the other end is gone.
+    """Denoise each `Assignment` that comes, until None comes or the other end is gone.
 
     Parameters
     ----------
     connection : Connection
-        Tasks come in, messages go out.
+        Assignments come in, messages go out.
     settings : RunSettings
         What holds for every image.
     """
@@ -86,8 +83,8 @@ def serve(connection: Connection, settings: RunSettings) -> None:
     signal.signal(signal.SIGTERM, _leave)
     code = 0
     try:
-        while (task := connection.recv()) is not None:
-            connection.send(_denoise(task, settings, connection))
+        while (assignment := connection.recv()) is not None:
+            connection.send(_denoise(assignment, settings, connection))
     except (EOFError, BrokenPipeError, ConnectionResetError, SystemExit):
         # Told to leave, or nobody is left to work for: nothing may appear that is in no report.
         code = 1
@@ -99,10 +96,12 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(1)
 
 
-def _denoise(task: Task, settings: RunSettings, connection: Connection) -> Finished | Failed:
-    """Do one task; what goes wrong with it goes wrong with it alone."""
+def _denoise(
+    assignment: Assignment, settings: RunSettings, connection: Connection
+) -> Finished | Failed:
+    """Do one assignment; what goes wrong with it goes wrong with it alone."""
     try:
-        _run(task, settings, connection)
+        _run(assignment, settings, connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except EvodenoiseError as error:
@@ -112,19 +111,19 @@ def _denoise(task: Task, settings: RunSettings, connection: Connection) -> Finis
     return Finished()
 
 
-def _run(task: Task, settings: RunSettings, connection: Connection) -> None:
+def _run(assignment: Assignment, settings: RunSettings, connection: Connection) -> None:
     started = time.perf_counter()
-    settings = replace(settings, overrides={**settings.overrides, "device": task.device})
-    connection.send(Progress("reading", 0.0))
-    prepared = prepare(task.job, settings, started=started)
+    settings = replace(settings, overrides={**settings.overrides, "device": assignment.device})
+    connection.send(ProgressMessage("reading", 0.0))
+    prepared = prepare(assignment.job, settings, started=started)
     reporter = _Reporter(connection)
 
     from evodenoise.system.device import prepare_process
 
-    prepare_process(task.threads)
+    prepare_process(assignment.threads)
 
     def on_ready(result: JobResult) -> None:
-        connection.send(Ready(result_record(result, settings), result.warnings()))
+        connection.send(Ready(result_record(result, settings)))
         connection.recv()
 
     run(
@@ -150,4 +149,4 @@ class _Reporter:
         now = time.perf_counter()
         if now >= self.next:
             self.next = now + REPORT_EVERY
-            self.connection.send(Progress(self.page + phase, share))
+            self.connection.send(ProgressMessage(self.page + phase, share))

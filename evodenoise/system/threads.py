@@ -80,10 +80,21 @@ def _cores(workers: int) -> int:
     return max(1, torch.get_num_threads() // workers)
 
 
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Offer threads, and wait for them at the end unless something went wrong.
+
+    What they are at may take minutes; who was told to stop is not to wait for it.
+    """
+    pool = ThreadPoolExecutor(
         workers, initializer=torch.set_num_threads, initargs=(_cores(workers),)
     )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,44 @@ def test_sigterm_ends_it_at_once(pictures: Path, output: str) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert snapshot(pictures) == before
+
+
+def test_sigterm_waits_for_no_mini_batch(pictures: Path) -> None:
+    """With nearly all pixels missing one took minutes, and the exit waited for its thread."""
+    noisy = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    PillowImage.fromarray(noisy).save(pictures / "colour.png")
+    mask = np.random.default_rng(1).random((96, 96)) < 0.95
+    PillowImage.fromarray(mask).save(pictures / "mask.png")
+    before = snapshot(pictures)
+    options = "colour.png --mask mask.png --patch-size 16 --threads 2 --epochs 3"
+    with training(pictures, options, "device") as process:
+        time.sleep(2)  # well into the first mini-batch
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=15)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert snapshot(pictures) == before
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_whoever_was_told_to_stop_waits_for_no_thread(code: int) -> None:
+    script = f"""
+import time
+from concurrent.futures import ThreadPoolExecutor
+from evodenoise import cli
+
+def main():
+    ThreadPoolExecutor(1).submit(time.sleep, 60)
+    print("said")
+    return {code}
+
+cli.main = main
+cli.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "said\n", "")
 
 
 def test_ctrl_c_ends_a_benchmark_at_once(pictures: Path) -> None:

@@ -115,14 +115,17 @@ def test_threads_on_a_gpu_are_mentioned() -> None:
     known: dict[str, Any] = {"pages": 1, "wall_seconds": 1.0}
     for device, notes in (("cpu", 0), ("cuda:0", 1)):
         ledger = Ledger(settings)
-        ledger.rows[job] = {**bare_record(job, settings, Status.DONE), **known, "device": device}
+        ledger.records[job] = {**bare_record(job, settings, Status.DONE), **known, "device": device}
         assert len(list(list_notes(ledger))) == notes
 
 
 def test_one_thing_is_counted_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     Path("shots/notes.txt").touch()
     assert run("shots --dry-run") == 0
-    assert "1 image, 1 file passed over; nothing was done" in capsys.readouterr().err
+    assert (
+        "1 to do, 1 file passed over; about 5 s on one core; nothing was done"
+        in capsys.readouterr().err
+    )
     Path("shots/b.png").unlink()
     assert run("shots") == 2
     assert "no images found (1 file passed over)" in capsys.readouterr().err

@@ -20,8 +20,9 @@ from evodenoise.cli import main
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.evaluation.figures import GAP, THUMBNAIL_SIDE
 from evodenoise.images.conversion import FileSettings
-from evodenoise.jobs.batch import Ledger, draw_contact_sheets
+from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.records import COLUMNS, Status, bare_record
 
 QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --threads 1 --refine none"
@@ -142,18 +143,20 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     Path("out/deep").mkdir(parents=True)
     Path("out/deep/b.png").touch()
     before = snapshot(Path())
-    assert run("noisy -r -o out --skip-existing --dry-run") == 0
+    assert run("noisy -r -o out --skip-existing --dry-run") == 3
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "noisy/a.png -> out/a.png",
-        "noisy/bad.png -> out/bad.png",
+        "noisy/bad.png: would fail: is not a PNG, JPEG, TIFF, WebP, BMP, NPY or FITS image",
         "noisy/deep/b.png -> out/deep/b.png  (is there: skipped)",
     ]
-    assert "1 file passed over" in err
+    assert "1 to do, 1 would fail, 1 there already, 1 file passed over; about" in err
     assert snapshot(Path()) == before
-    assert run("noisy -r -o out --skip-existing --dry-run --json") == 0
-    statuses = [row["status"] for row in json.loads(capsys.readouterr().out)["files"]]
-    assert statuses == ["pending", "pending", "skipped"]
+    assert run("noisy -r -o out --skip-existing --dry-run --json") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert [record["status"] for record in document["files"]] == ["pending", "failed", "skipped"]
+    assert (document["files"][0]["width"], document["files"][0]["height"]) == (20, 16)
+    assert document["summary"]["forecast_seconds"] > 0
 
 
 @pytest.mark.usefixtures("shots")

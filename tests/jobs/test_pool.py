@@ -10,8 +10,9 @@ from files import GRAY
 from PIL import Image as PillowImage
 
 from evodenoise.jobs.job import Job, RunSettings
-from evodenoise.jobs.pool import SMALL_IMAGE, Pool, Resources, Watch, choose_threads
-from evodenoise.jobs.worker import Task
+from evodenoise.jobs.pool import Pool, Watch
+from evodenoise.jobs.resources import SMALL_IMAGE, Resources, choose_threads
+from evodenoise.jobs.worker import Assignment
 
 LARGE = SMALL_IMAGE + 1
 QUICK = {"epochs": 1, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
@@ -36,12 +37,14 @@ def test_threads_of_an_image(
 
 def at_once(resources: Resources, *threads: int) -> int:
     """Count how many of these images are begun before one ends."""
-    running: list[Task] = []
+    running: list[Assignment] = []
     for each in threads:
-        task = Task(Job(Path("a"), Path("b"), Path("a")), resources.device(running), each)
-        if not resources.has_room(task, running):
+        assignment = Assignment(
+            Job(Path("a"), Path("b"), Path("a")), resources.device(running), each
+        )
+        if not resources.has_room(assignment, running):
             break
-        running.append(task)
+        running.append(assignment)
     return len(running)
 
 
@@ -58,8 +61,8 @@ def test_devices_take_turns() -> None:
     gpus = Resources(8, ("cuda:0", "cuda:1"))
     job = Job(Path("a"), Path("b"), Path("a"))
     assert gpus.device([]) == "cuda:0"
-    assert gpus.device([Task(job, "cuda:0", 1)]) == "cuda:1"
-    assert gpus.device([Task(job, "cuda:1", 1)]) == "cuda:0"
+    assert gpus.device([Assignment(job, "cuda:0", 1)]) == "cuda:1"
+    assert gpus.device([Assignment(job, "cuda:1", 1)]) == "cuda:0"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a thing of Unix")

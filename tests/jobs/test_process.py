@@ -1,4 +1,4 @@
-"""One job from file to file: values in other units than those of the result."""
+"""One job from file to file: units, references, folders."""
 
 import shlex
 from pathlib import Path
@@ -12,6 +12,7 @@ from evodenoise.cli import main
 from evodenoise.images.conversion import FileSettings
 from evodenoise.jobs.job import Job, JobResult, RunSettings
 from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.records import result_record
 
 CLEAN = wave(24, 28)
 QUICK = {"epochs": 2, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
@@ -77,3 +78,35 @@ def test_what_rounding_costs_is_said(
     assert err.count("warning: in.npy: the values vary by less than 2.5 levels") == 1
     assert main(shlex.split(f"in.npy -o fine.tif --dtype float32 {quick}")) == 0
     assert "levels" not in capsys.readouterr().err
+
+
+def test_a_reference_of_floats_measures_an_integer_result(tmp_path: Path) -> None:
+    """The mean of many frames is no integer; nothing of it is lost on the way to the figures."""
+    clean, noisy = CLEAN.astype(np.float32), as_dtype(add_noise(CLEAN, 10), "uint8")
+    result = do(tmp_path, noisy, clean, FileSettings())
+    with PillowImage.open(tmp_path / "out.png") as picture:
+        written = np.asarray(picture)
+    record = result_record(result, RunSettings())
+    assert record["data_range"] == 255  # of what was measured, not of its reference
+    assert record["psnr_noisy"] == pytest.approx(psnr(clean, noisy))
+    assert record["psnr"] == pytest.approx(psnr(clean, written))
+    assert (tmp_path / "figure.png").exists()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    many: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = "--epochs 1 --latents 8 --hidden 8 --states 2 --device cpu --refine none"
+    Path("file").touch()
+    for name in ("in.png", "other.png"):
+        PillowImage.fromarray(as_dtype(add_noise(CLEAN), "uint8")).save(name)
+    inputs, code = ("in.png other.png", 1) if many else ("in.png", 2)
+    assert main(shlex.split(f"{inputs} -o file/deeper/ {options}")) == code
+    err = capsys.readouterr().err
+    assert "file/deeper: cannot be created: " in err
+    assert "Error" not in err

@@ -1,4 +1,4 @@
-"""Reports are whole after every row, and a run that was killed goes on with them."""
+"""Reports are whole after every record, and a run that was killed goes on with them."""
 
 import json
 import math
@@ -11,11 +11,19 @@ from evodenoise.errors import OutputError
 from evodenoise.jobs.records import finite_or_none, summarise
 from evodenoise.jobs.report import Report, check_report
 
-COLUMNS = {"output": str, "status": str, "psnr": float, "seed": int}
+COLUMNS = {"output": str, "status": str, "psnr": float, "seed": int, "warnings": list}
 
 
-def row(name: str, psnr: float | None = 30.5, status: str = "done") -> dict[str, Any]:
-    return {"output": name, "status": status, "psnr": psnr, "seed": 3}
+def record(
+    name: str, psnr: float | None = 30.5, status: str = "done", *warnings: str
+) -> dict[str, Any]:
+    return {
+        "output": name,
+        "status": status,
+        "psnr": psnr,
+        "seed": 3,
+        "warnings": list(warnings),
+    }
 
 
 def open_report(path: Path) -> Report:
@@ -33,45 +41,49 @@ def resumed(path: Path) -> list[dict[str, Any]]:
     return list(report.rows.values())
 
 
-def test_rows_survive_one_by_one(path: Path) -> None:
+def test_records_survive_one_by_one(path: Path) -> None:
     report = open_report(path)
     report.start()
-    rows = [row("a"), row('b, "c"\n', None, "failed"), row("d", 1 / 3)]
-    for count, each in enumerate(rows, 1):
+    records = [
+        record("a"),
+        record('b, "c"\n', None, "failed"),
+        record("d", 1 / 3, "done", "a; b, c", 'd "e"'),
+    ]
+    for count, each in enumerate(records, 1):
         report.add(each)
-        assert resumed(path) == rows[:count]
+        assert resumed(path) == records[:count]
 
 
-def test_a_second_row_replaces_the_first(path: Path) -> None:
+def test_a_second_record_replaces_the_first(path: Path) -> None:
     report = open_report(path)
     report.start()
-    for each in (row("a"), row("b"), row("a", None, "failed")):
+    for each in (record("a"), record("b"), record("a", None, "failed")):
         report.add(each)
-    assert resumed(path) == [row("a", None, "failed"), row("b")]
+    assert resumed(path) == [record("a", None, "failed"), record("b")]
 
 
 def test_going_on_drops_what_does_not_hold_and_brings_order(path: Path) -> None:
     report = open_report(path)
     report.start()
     for name in "cab":
-        report.add(row(name))
+        report.add(record(name))
     again = open_report(path)
     again.resume(lambda each: each["output"] != "a")
     again.start()
-    again.add(row("d"))
+    again.add(record("d"))
     again.finish(["b", "c", "d"])
     assert [each["output"] for each in resumed(path)] == ["b", "c", "d"]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
-def test_a_torn_last_row_counts_for_nothing(tmp_path: Path, ending: str) -> None:
+def test_a_torn_last_record_counts_for_nothing(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"r.{ending}"
     report = open_report(path)
     report.start()
-    report.add(row("a"))
-    report.add(row("b"))
+    report.add(record("a"))
+    report.add(record("b"))
     path.write_bytes(path.read_bytes()[:-3])
-    assert resumed(path) == [row("a")]
+    assert resumed(path) == [record("a")]
 
 
 def test_a_file_that_is_no_report_of_ours(path: Path) -> None:
@@ -83,9 +95,9 @@ def test_a_file_that_is_no_report_of_ours(path: Path) -> None:
 def test_the_json_document(tmp_path: Path) -> None:
     report = open_report(tmp_path / "r.json")
     report.start()
-    report.add(row("a", 20.0))
-    report.add(row("b", 30.0))
-    report.add(row("c", None, "failed"))
+    report.add(record("a", 20.0))
+    report.add(record("b", 30.0))
+    report.add(record("c", None, "failed"))
     found = json.loads((tmp_path / "r.json").read_text())
     assert set(found) == {"version", "files", "summary"}
     assert found["summary"]["psnr"] == 25

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -97,3 +98,31 @@ def test_the_first_failure_ends_it(at: str) -> None:
         in_turns([lambda number=number: work(number) for number in range(9)], finish, workers=3)
     assert finished == [0, 1]
     assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("where", ["in_turns", "in_threads"])
+def test_nobody_waits_for_a_work_after_an_interruption(where: str) -> None:
+    """Ctrl-C and SIGTERM used to wait for mini-batches that took half a minute."""
+    released, ended = threading.Event(), threading.Event()
+
+    def work(number: int) -> int:
+        if number:
+            released.wait(timeout=20)
+            ended.set()
+        return number
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    def work_on_all() -> None:
+        if where == "in_turns":
+            in_turns([partial(work, number) for number in range(3)], interrupt, workers=2)
+        for made in in_threads(work, range(3), torch.device("cpu")):
+            interrupt(made)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work_on_all()
+        assert not ended.is_set()
+    finally:
+        released.set()
