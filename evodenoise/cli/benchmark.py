@@ -17,7 +17,7 @@ from evodenoise.cli.request import check_renewal
 from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
-from evodenoise.evaluation.summary import MEASURED, Group, group_rows
+from evodenoise.evaluation.summary import MEASURED, Group, group_records
 from evodenoise.jobs.job import RunSettings, configure
 from evodenoise.jobs.records import Record, finite_or_none
 from evodenoise.jobs.report import Report, check_report
@@ -56,19 +56,19 @@ def benchmark(given: Given) -> ExitCode:
     images = _read(given["clean"])
     names = given.get("presets", DEFAULT_PRESET).split(",")
     tasks = _plan(images, levels, names, seeds, settings.overrides)
-    rows: list[Record] = []
+    records: list[Record] = []
     try:
         with Interrupts(LEFT):
-            for row in _measure_all(tasks, images, settings, voice, book):
-                rows.append(row)
+            for record in _measure_all(tasks, images, settings, voice, book):
+                records.append(record)
     except InterruptedRunError as error:
-        if not rows:
+        if not records:
             raise
-        _print(rows, as_json=voice.as_json, markdown=markdown)
+        _print(records, as_json=voice.as_json, markdown=markdown)
         typer.echo(f"evodenoise: error: {error}", err=True)
         return error.exit_code
-    _print(rows, as_json=voice.as_json, markdown=markdown)
-    return ExitCode.of_many(sum(row["error"] is not None for row in rows), len(rows))
+    _print(records, as_json=voice.as_json, markdown=markdown)
+    return ExitCode.of_many(sum(record["error"] is not None for record in records), len(records))
 
 
 def _measure_all(
@@ -78,20 +78,20 @@ def _measure_all(
     voice: Voice,
     book: Report | None,
 ) -> Iterator[Record]:
-    """Measure what is in no report yet; yield all rows, and add them to the report."""
+    """Measure what is in no report yet; yield all records, and add them to the report."""
     from evodenoise.cli.progress import show_progress
 
     if book:
         book.start()
     for case, config in tasks:
-        row = book.rows.get(_key(asdict(case))) if book else None
-        if row is None:
+        record = book.records.get(_key(asdict(case))) if book else None
+        if record is None:
             with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
-                row = _measure(images[case.image], case, config, settings.threads, progress)
-            _warn_of_failure(row)
+                record = _measure(images[case.image], case, config, settings.threads, progress)
+            _warn_of_failure(record)
         if book:
-            book.add(row)
-        yield row
+            book.add(record)
+        yield record
 
 
 def _parse_sigmas(text: str) -> list[float]:
@@ -130,12 +130,12 @@ def _open_report(path: Path | None, settings: RunSettings) -> Report | None:
     check_report(path, replace_it=settings.overwrite or settings.resume)
     report = Report(path, COLUMNS, _key, group_summary)
     if settings.resume:
-        report.resume(lambda row: row["error"] is None)
+        report.resume(lambda record: record["error"] is None)
     return report
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("image", "sigma", "preset", "seed"))
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[name] for name in ("image", "sigma", "preset", "seed"))
 
 
 def _read(files: Sequence[Path]) -> dict[str, "Array"]:
@@ -182,7 +182,7 @@ def _measure(
     threads: int | None,
     progress: "RunProgress",
 ) -> Record:
-    """Measure a case; if it fails, the row says why."""
+    """Measure a case; if it fails, the record says why."""
     from evodenoise.evaluation.benchmark import measure_case
     from evodenoise.system.device import prepare_process
 
@@ -202,32 +202,32 @@ def _measure(
     return {name: finite_or_none(found.get(name)) for name in COLUMNS}
 
 
-def group_summary(rows: Sequence[Record]) -> dict[str, Any]:
-    """Summarise rows for a JSON document."""
-    known = [row["psnr"] for row in rows if row["psnr"] is not None]
+def group_summary(records: Sequence[Record]) -> dict[str, Any]:
+    """Summarise records for a JSON document."""
+    known = [record["psnr"] for record in records if record["psnr"] is not None]
     return {
-        "cells": len(rows),
-        "failed": sum(row["error"] is not None for row in rows),
+        "cells": len(records),
+        "failed": sum(record["error"] is not None for record in records),
         "psnr": sum(known) / len(known) if known else None,
-        "groups": [group.as_dict() for group in group_rows(rows)],
+        "groups": [group.as_dict() for group in group_records(records)],
     }
 
 
-def _warn_of_failure(row: Record) -> None:
+def _warn_of_failure(record: Record) -> None:
     """Tell of a failure at once."""
-    if row["error"] is not None:
+    if record["error"] is not None:
         typer.echo(
-            f"warning: {row['image']}, sigma {row['sigma']:g}, {row['preset']}, "
-            f"seed {row['seed']}: {row['error']}",
+            f"warning: {record['image']}, sigma {record['sigma']:g}, {record['preset']}, "
+            f"seed {record['seed']}: {record['error']}",
             err=True,
         )
 
 
-def _print(rows: Sequence[Record], *, as_json: bool, markdown: bool) -> None:
+def _print(records: Sequence[Record], *, as_json: bool, markdown: bool) -> None:
     if as_json:
-        print_document(rows, group_summary(rows))
+        print_document(records, group_summary(records))
         return
-    lines = [_line(group) for group in group_rows(rows)]
+    lines = [_line(group) for group in group_records(records)]
     if markdown:
         print_markdown(HEADER, lines, numbers=len(HEADER) - 2)
     else:

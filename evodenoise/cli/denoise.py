@@ -12,8 +12,8 @@ from evodenoise.cli.output import Voice, print_plan
 from evodenoise.cli.request import Request, check_names, check_request, list_idle_options
 from evodenoise.cli.streams import goes_to_stdout, open_streams
 from evodenoise.errors import ExitCode
-from evodenoise.jobs.batch import Ledger
 from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import Plan, add_extras, make_plan, refuse_existing
 from evodenoise.jobs.report import check_report
@@ -54,11 +54,10 @@ def denoise(given: Given) -> ExitCode:
             voice.say(line)
         ledger = Ledger(settings, request.report, resume=settings.resume)
         if request.dry_run:
-            print_plan(plan, ledger, voice)
-            return ExitCode.DONE
+            return print_plan(plan, ledger, voice)
         if plan.many:
             return denoise_many(plan, settings, ledger, voice, request, sharing)
-        settings = replace(settings, make_folders=naming.is_folder())
+        settings = replace(settings, make_folders=plan.make_folders)
         return denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
 
 

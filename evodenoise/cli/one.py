@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evodenoise.tvae.training import EpochReport
 
 SELF_EVIDENT = ("YX", "YXC", "YXS")
-"""Axes that need no word."""
+"""Axes that need no word, but where an array was taken for colours by its shape."""
 
 STOPPING = (
     "stopping: the picture is finished with what has been learned "
@@ -83,8 +83,9 @@ def denoise_one(
 
 def _say_how_it_is_read(prepared: PreparedJob, voice: Voice) -> None:
     """Say what the axes are taken for, and what the user should know about the files."""
-    axes = prepared.image.layout.axes
-    if axes not in SELF_EVIDENT:
+    image = prepared.image
+    axes = image.layout.axes
+    if axes not in SELF_EVIDENT or (image.format == "NPY" and image.channels > 1):
         voice.say(f"axes {axes}: {prepared.describe()}; --axes says otherwise")
     if gaps := prepared.describe_gaps():
         voice.say(gaps)

@@ -119,7 +119,7 @@ def _cells(name: str, record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> None:
+def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> ExitCode:
     """Print what would be done, what would fail, and how long it would take.
 
     Parameters
@@ -131,28 +131,29 @@ def print_plan(plan: Plan, ledger: Ledger, voice: Voice) -> None:
     voice : Voice
         What to print.
 
+    Returns
+    -------
+    ExitCode
+        That of the run.
+
     Raises
     ------
     InvalidInputError
         If the run would end with it before its first image.
-    typer.Exit
-        With the exit code of the run, if images would fail.
     """
     try:
         seconds = rehearse_plan(plan, ledger, lambda record: _print_prospect(record, voice))
     except EvodenoiseError as error:
         if plan.many:
             raise
-        raise typer.Exit(print_refusal(error, ledger, voice)) from error
+        return print_refusal(error, ledger, voice)
     records = list(ledger.records.values())
     summary = summarise(records, passed_over=plan.passed_over)
     if voice.as_json:
         print_document(records, {**summary, "forecast_seconds": seconds})
     counts = count_records(ledger, plan, PROSPECTS)
     voice.say(f"{counts}; about {describe_seconds(seconds)} on one core; nothing was done")
-    failed, total = ledger.count_failures()
-    if failed:
-        raise typer.Exit(ExitCode.of_many(failed, total))
+    return ExitCode.of_many(*ledger.count_failures())
 
 
 def _print_prospect(record: Record, voice: Voice) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evodenoise.errors import ConfigError, EvodenoiseError, ImageError
-from evodenoise.images import FORMATS, read_image
+from evodenoise.images import format_of
 from evodenoise.jobs.naming import Naming
 
 STREAM = "-"
@@ -89,5 +89,4 @@ def _read_stdin() -> bytes:
 def _ending(source: Path, ending: str | None) -> str:
     if ending is not None:
         return f".{ending}"
-    name = read_image(source).format
-    return next(ending for ending, known in FORMATS.items() if known.name == name)
+    return format_of(source).endings[0]

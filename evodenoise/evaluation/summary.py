@@ -1,4 +1,4 @@
-"""Means and standard deviations of benchmark rows, and what fails is left out."""
+"""Means and standard deviations of benchmark records, and what fails is left out."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one image, noise level and preset, or of all images.
+    """The records of one image, noise level and preset, or of all images.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Group:
     preset : str
         Name of the preset.
     seeds, failed : int
-        Rows that were measured, and rows that were not.
+        Records that were measured, and records that were not.
     spreads : mapping
         A `Spread` for each of `MEASURED`, empty if nothing was measured.
     """
@@ -60,46 +60,46 @@ class Group:
         return found
 
 
-def group_rows(rows: Sequence[Record]) -> list[Group]:
-    """Summarise rows over seeds, image by image, and then over the images.
+def group_records(records: Sequence[Record]) -> list[Group]:
+    """Summarise records over seeds, image by image, and then over the images.
 
     Parameters
     ----------
-    rows : sequence of mappings
+    records : sequence of mappings
         With ``image``, ``sigma``, ``preset``, ``seed``, ``error`` and the values.
 
     Returns
     -------
     list of Group
-        In the order of the rows; those over all images last, if there are several. Their spread
+        In the order of the records; those over all images last, if there are several. Their spread
         is that of the means over the images, seed by seed.
     """
-    images = list(dict.fromkeys(row["image"] for row in rows))
-    settings = list(dict.fromkeys((row["sigma"], row["preset"]) for row in rows))
+    images = list(dict.fromkeys(record["image"] for record in records))
+    settings = list(dict.fromkeys((record["sigma"], record["preset"]) for record in records))
     groups = []
     for image in [*images, *[EVERY_IMAGE] * (len(images) > 1)]:
         for sigma, preset in settings:
             chosen = [
-                row
-                for row in rows
-                if (row["sigma"], row["preset"]) == (sigma, preset)
-                and image in (row["image"], EVERY_IMAGE)
+                record
+                for record in records
+                if (record["sigma"], record["preset"]) == (sigma, preset)
+                and image in (record["image"], EVERY_IMAGE)
             ]
             if chosen:
                 groups.append(_group(image, sigma, preset, chosen))
     return groups
 
 
-def _group(image: str, sigma: float, preset: str, rows: Sequence[Record]) -> Group:
-    good = [row for row in rows if row["error"] is None]
-    seeds = list(dict.fromkeys(row["seed"] for row in good))
+def _group(image: str, sigma: float, preset: str, records: Sequence[Record]) -> Group:
+    good = [record for record in records if record["error"] is None]
+    seeds = list(dict.fromkeys(record["seed"] for record in good))
     spreads = {}
     for name in MEASURED:
-        means = [_mean(row[name] for row in good if row["seed"] == seed) for seed in seeds]
+        means = [_mean(record[name] for record in good if record["seed"] == seed) for seed in seeds]
         known = [mean for mean in means if mean is not None]
         if known:
             spreads[name] = Spread.of(known)
-    return Group(image, sigma, preset, len(seeds), len(rows) - len(good), spreads)
+    return Group(image, sigma, preset, len(seeds), len(records) - len(good), spreads)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

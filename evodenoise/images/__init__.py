@@ -2,7 +2,7 @@
 
 from evodenoise.images.axes import Array, Layout
 from evodenoise.images.format import MOST_PIXELS, Format, ReadOptions, WriteOptions
-from evodenoise.images.formats import ALL, FORMATS
+from evodenoise.images.formats import ALL, FORMATS, format_of
 from evodenoise.images.image import Image, Metadata, convert
 from evodenoise.images.reading import read_image
 from evodenoise.images.writing import check_output, write_image
@@ -20,6 +20,7 @@ __all__ = [
     "WriteOptions",
     "check_output",
     "convert",
+    "format_of",
     "read_image",
     "write_image",
 ]

@@ -188,16 +188,43 @@ def _missing(image: Image, mask: Path | None) -> Mask | None:
         unknown = np.isnan(image.pixels)
         missing |= unknown.any(-1) if unknown.ndim > missing.ndim else unknown
     if mask is not None:
-        missing |= _read_mask(mask, image)
+        missing |= _fit_mask(mask, image)
     return missing if missing.any() else None
 
 
-def _read_mask(path: Path, image: Image) -> Mask:
-    """Read a mask of one page, or of as many as the image has."""
+def read_mask(path: Path) -> Mask:
+    """Read which pixels are missing: those whose values are not zero.
+
+    Parameters
+    ----------
+    path : Path
+        An image, gray or of channels that agree.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X) or (T, Y, X)
+        The missing pixels.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or its channels mark different pixels.
+    """
     mask = read_image(path)
-    marked = mask.pixels != 0
-    if mask.channels > 1:
-        marked = marked.any(-1)
+    marked: Mask = mask.pixels != 0
+    if mask.channels == 1:
+        return marked
+    if (marked != marked[..., :1]).any():
+        raise ImageError(
+            f"{path}: its {mask.channels} channels mark different pixels; save the mask as a "
+            "gray image that is zero where the pixels are good"
+        )
+    return marked[..., 0]
+
+
+def _fit_mask(path: Path, image: Image) -> Mask:
+    """Read a mask of one page, or of as many as the image has."""
+    marked = read_mask(path)
     expected = image.pages.shape[:3]
     if marked.shape not in (expected, expected[1:]):
         raise ImageError(

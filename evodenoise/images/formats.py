@@ -1,6 +1,7 @@
 """The formats, by the endings of file names and by what files start with."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from evodenoise.errors import ImageError
 from evodenoise.images.bmp import BMP
@@ -22,6 +23,23 @@ HEAD_BYTES = 16
 """So many bytes tell a format from the others."""
 
 
+def format_of(path: Path) -> Format:
+    """Find the format of a file by what is in it.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or none is known that starts so.
+    """
+    try:
+        with path.open("rb") as stream:
+            return recognise(stream.read(HEAD_BYTES))
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
 def recognise(head: bytes) -> Format:
     """Find the format of a file by its first bytes.
 
@@ -40,6 +58,8 @@ def recognise(head: bytes) -> Format:
     ImageError
         If none is known that starts so.
     """
+    if not head:
+        raise ImageError("the file is empty")
     for known in ALL:
         if head.startswith(known.magic):
             return known

@@ -52,8 +52,6 @@ def _read(path: Path, options: ReadOptions) -> Image:
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
-        if not head:
-            raise ImageError("the file is empty")
         image = recognise(head).read(stream, options)
         if not image.pixels.size:
             raise ImageError("holds no pixels")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from evodenoise.jobs.job import Job, RunSettings
-from evodenoise.jobs.ledger import Ledger as Ledger
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.pool import Pool, Watch
 from evodenoise.jobs.records import Record
 from evodenoise.jobs.resources import Resources

@@ -1,11 +1,8 @@
 """What holds for every image of a run and can be refused once, before the first is begun."""
 
-from pathlib import Path
-
 import numpy as np
 
-from evodenoise.errors import ImageError
-from evodenoise.images import read_image
+from evodenoise.images.conversion import read_mask
 from evodenoise.jobs.job import RunSettings, configure
 
 NOMINAL_SHAPE = (256, 256)
@@ -24,7 +21,7 @@ def check_settings(settings: RunSettings) -> None:
         If one is out of range, the device is not there, or the mask is none.
     """
     if settings.files.mask is not None:
-        check_mask(settings.files.mask)
+        read_mask(settings.files.mask)
     config = configure(settings.preset, np.empty(NOMINAL_SHAPE), settings.overrides)
     if settings.seed not in EVIDENT_SEEDS:
         from evodenoise.denoising.checks import check_seed
@@ -34,21 +31,3 @@ def check_settings(settings: RunSettings) -> None:
         from evodenoise.system.device import resolve_device
 
         resolve_device(config.device)
-
-
-def check_mask(path: Path) -> None:
-    """Refuse, before any work, a mask whose channels do not agree on what is missing.
-
-    Raises
-    ------
-    ImageError
-        If so, or if it cannot be read.
-    """
-    mask = read_image(path)
-    if mask.channels > 1:
-        marked = mask.pixels != 0
-        if (marked != marked[..., :1]).any():
-            raise ImageError(
-                f"{path}: its {mask.channels} channels mark different pixels; save the mask as a "
-                "gray image that is zero where the pixels are good"
-            )

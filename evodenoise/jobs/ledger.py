@@ -56,7 +56,7 @@ class Ledger:
         """Take down that the result was there already; an earlier report knows more about it."""
         record = bare_record(job, self.settings, Status.SKIPPED)
         if self.report:
-            earlier = self.report.rows.get(_output(record))
+            earlier = self.report.records.get(_output(record))
             if earlier:
                 self.records[job] = {**earlier, "status": Status.SKIPPED.value}
                 return self.records[job]

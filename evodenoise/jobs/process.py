@@ -17,7 +17,6 @@ from evodenoise.errors import ConfigError, ImageError
 from evodenoise.evaluation.metrics import Quality, check_reference, measure_pages
 from evodenoise.images import Array, Image, check_output, read_image, write_image
 from evodenoise.images.conversion import Conversion
-from evodenoise.jobs.checks import check_mask
 from evodenoise.jobs.job import (
     Job,
     JobResult,
@@ -78,8 +77,6 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
     """
     started = time.perf_counter() if started is None else started
     conversion = Conversion.read(job.source, settings.files)
-    if settings.files.mask is not None:
-        check_mask(settings.files.mask)
     image = conversion.image
 
     from evodenoise.denoising.checks import check_image, check_seed

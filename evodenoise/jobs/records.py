@@ -34,6 +34,7 @@ COLUMNS: Mapping[str, type] = {
     "height": int,
     "channels": int,
     "dtype": str,
+    "axes": str,
     "device": str,
     "threads": int,
     "preset": str,
@@ -116,6 +117,7 @@ def prepared_record(prepared: PreparedJob, settings: RunSettings, status: Status
         "height": image.pages.shape[1],
         "channels": image.channels,
         "dtype": image.pixels.dtype.name,
+        "axes": image.layout.axes,
         "missing_share": prepared.missing_share,
         "warnings": _lines(prepared.warnings),
     }

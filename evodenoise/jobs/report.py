@@ -40,7 +40,7 @@ class Report:
         summary: Callable[[Sequence[Record]], Mapping[str, Any]],
     ) -> None:
         self.path, self.columns, self.key, self.summary = path, columns, key, summary
-        self.rows: dict[Any, Record] = {}
+        self.records: dict[Any, Record] = {}
 
     def resume(self, keep: Callable[[Record], bool]) -> None:
         """Go on with the file of an earlier run, if there is one.
@@ -57,7 +57,7 @@ class Report:
         """
         if self.path.exists():
             found = _read(self.path, self.columns)
-            self.rows = {self.key(record): record for record in found if keep(record)}
+            self.records = {self.key(record): record for record in found if keep(record)}
 
     def start(self) -> None:
         """Write the records that there are so far.
@@ -77,10 +77,10 @@ class Report:
         WriteError
             If it could not be written.
         """
-        if self.rows.get(self.key(record)) == record:
+        if self.records.get(self.key(record)) == record:
             return
-        known = self.key(record) in self.rows
-        self.rows[self.key(record)] = record
+        known = self.key(record) in self.records
+        self.records[self.key(record)] = record
         if known or self.path.suffix == ".json":
             self._rewrite()
             return
@@ -100,13 +100,13 @@ class Report:
             Keys; records about anything else come first, as they were.
         """
         places = {key: place for place, key in enumerate(order)}
-        keys = sorted(self.rows, key=lambda key: places.get(key, -1))
-        if keys != list(self.rows) or self.path.suffix == ".json":
-            self.rows = {key: self.rows[key] for key in keys}
+        keys = sorted(self.records, key=lambda key: places.get(key, -1))
+        if keys != list(self.records) or self.path.suffix == ".json":
+            self.records = {key: self.records[key] for key in keys}
             self._rewrite()
 
     def _rewrite(self) -> None:
-        records = list(self.rows.values())
+        records = list(self.records.values())
         if self.path.suffix == ".json":
             text = (
                 json.dumps(document(records, self.summary(records)), indent=2, allow_nan=False)

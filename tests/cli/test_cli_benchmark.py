@@ -15,7 +15,7 @@ from evodenoise.cli import main
 from evodenoise.errors import TrainingError
 from evodenoise.evaluation import benchmark
 from evodenoise.evaluation.benchmark import Case, Measurement
-from evodenoise.evaluation.summary import group_rows
+from evodenoise.evaluation.summary import group_records
 
 
 def run(command: str) -> int:
@@ -100,6 +100,6 @@ def test_the_spread_over_all_images_is_that_of_their_means() -> None:
         for image in "ab"
         for seed in (0, 1)
     ]
-    *_, mean = group_rows(rows)
+    *_, mean = group_records(rows)
     assert mean.spreads["psnr"].mean == 35.5
     assert mean.spreads["psnr"].std == pytest.approx(np.sqrt(0.5))

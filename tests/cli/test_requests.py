@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 from evodenoise.cli import main
 from evodenoise.cli.output import list_notes
 from evodenoise.denoising import denoise as pipeline
-from evodenoise.jobs.batch import Ledger
 from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.records import Status, bare_record
 
 QUICK = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --refine none"

@@ -38,7 +38,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def resumed(path: Path) -> list[dict[str, Any]]:
     report = open_report(path)
     report.resume(lambda _: True)
-    return list(report.rows.values())
+    return list(report.records.values())
 
 
 def test_records_survive_one_by_one(path: Path) -> None:
