@@ -143,9 +143,11 @@ def fill_missing(image: Array, missing: Mask) -> None:
     scale = max(float(np.abs(image).max(initial=0.0)), 1e-300)
     left = missing.copy()
     width = 1.0
+    # The wider the average, the nearer the weight comes to the share of what is known.
+    enough = min(1e-3, float((~missing).mean()) / 2)
     while left.any() and not missing.all():
         weight = gaussian_filter((~missing).astype(np.float64), width, mode="reflect")
-        reached = left & (weight > 1e-3)
+        reached = left & (weight > enough)
         for channel in range(image.shape[2]):
             known = np.where(missing, 0.0, image[..., channel] / scale)
             smooth = gaussian_filter(known, width, mode="reflect")

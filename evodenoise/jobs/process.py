@@ -48,8 +48,8 @@ MANY_MISSING = 0.5
 """Share of missing pixels beyond which the user is warned."""
 
 MUCH_IS_MISSING = (
-    "more than half of the pixels are missing; little is left to learn from, and the run takes "
-    "longer"
+    "more than half of the pixels are missing, and little is left to learn from; check that the "
+    "mask marks the missing ones"
 )
 
 

@@ -65,3 +65,11 @@ def test_nothing_is_known() -> None:
     image = np.full((4, 4, 1), np.nan)
     fill_missing(image, np.ones((4, 4), bool))
     assert (image == 0).all()
+
+
+def test_a_single_known_pixel_fills_all_others() -> None:
+    """Averages however wide give it next to no weight, which must do."""
+    image, missing = np.full((96, 80, 1), np.nan), np.ones((96, 80), bool)
+    image[30, 50], missing[30, 50] = 7.0, False
+    fill_missing(image, missing)
+    np.testing.assert_allclose(image, 7.0, rtol=1e-6)
