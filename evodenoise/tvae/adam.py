@@ -1,6 +1,7 @@
 """Adam, by torch's function for it.
 
-Its class imports torch's compiler on first use, which takes a second, as long as a thumbnail.
+`torch.optim.Adam` calls the same function, and imports torch's compiler at its first step: 1.1 CPU
+seconds of every command and every worker (torch 2.13), where `fast` takes ten on 256 x 256 pixels.
 """
 
 from collections.abc import Iterable

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evodenoise.config.presets import preset_config
+from evodenoise.config.settings import Refinement
 from evodenoise.images import Image
 from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.forecast import START_SECONDS, describe_seconds, forecast_seconds
@@ -40,7 +41,7 @@ def forecast(shape: tuple[int, ...], preset: str = "balanced", **settings: objec
         (178, HOUSE, {"preset": "best"}),
         (20, HOUSE, {"epochs": 6}),
         (17, HOUSE, {"epochs": 0}),
-        (120, HOUSE, {"gaps": 0.5}),
+        (72, HOUSE, {"preset": "fast", "refinement": Refinement.FULL, "gaps": 0.5}),
         (100, BARBARA, {}),
         (95, KODAK, {}),
         (325, KODAK, {"preset": "best"}),

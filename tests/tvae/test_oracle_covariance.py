@@ -15,12 +15,12 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.tvae.decoder import LEAK
+from evodenoise.tvae.m_step import gradient_steps, m_step
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncate_posterior
 from evodenoise.tvae.reconstruction import Reconstructor
 from evodenoise.tvae.states import VariationalStates
-from evodenoise.tvae.training import gradient_steps, m_step
 
 Array = npt.NDArray[np.float64]
 LATENTS, PIXELS, PATCHES = 4, 5, 7

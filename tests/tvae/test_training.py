@@ -14,12 +14,13 @@ from torch.nn.utils import parameters_to_vector
 
 from evodenoise.config.settings import DenoiseConfig, EvolutionConfig, LearningRateConfig, Mutation
 from evodenoise.errors import TrainingError
+from evodenoise.tvae.m_step import m_step
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.posterior import truncate_posterior, truncated_free_energy
 from evodenoise.tvae.schedule import Budget, StopReason
 from evodenoise.tvae.states import VariationalStates, initial_states, pack_states, unpack_states
-from evodenoise.tvae.training import EpochReport, fit, m_step
+from evodenoise.tvae.training import EpochReport, fit
 
 LATENTS = 6
 
