@@ -20,8 +20,10 @@ from evodenoise import denoise
 from evodenoise.config.presets import preset_config
 from evodenoise.evaluation.benchmark import add_noise
 from evodenoise.evaluation.metrics import measure
-from evodenoise.patches.grid import extract_patches, merge_patches
+from evodenoise.patches.aggregation import merge_patches
+from evodenoise.patches.grid import extract_patches
 from evodenoise.tvae.model import BinaryLatentVAE
+from evodenoise.tvae.observations import CompletePatches
 from evodenoise.tvae.reconstruction import Reconstructor, collect_codebook
 from evodenoise.tvae.states import initial_states
 from evodenoise.tvae.training import fit
@@ -32,10 +34,10 @@ def follow_paper(clean: np.ndarray, noisy: np.ndarray, epochs: list[int]) -> Non
     config = replace(preset_config("paper", clean.shape), epochs=max(epochs))
     offset, scale = float(noisy.mean()), float(noisy.std())
     image = torch.from_numpy((noisy - offset) / scale)[..., None]
-    patches = extract_patches(image, 8)
+    patches = CompletePatches(extract_patches(image, 8))
     generator = torch.Generator().manual_seed(0)
     start = {"active": config.initial_active, "generator": generator}
-    model = BinaryLatentVAE(config.latents, config.hidden, patches.shape[1], **start)
+    model = BinaryLatentVAE(config.latents, config.hidden, patches.values.shape[1], **start)
     states = initial_states(len(patches), config.states, config.latents, **start)
     cpu, watch = 0.0, time.process_time()
     for report in fit(patches, model, states, config, generator=generator):
@@ -44,7 +46,7 @@ def follow_paper(clean: np.ndarray, noisy: np.ndarray, epochs: list[int]) -> Non
             other = torch.Generator().manual_seed(1)
             again = {"active": config.initial_active, "generator": other}
             codes = collect_codebook(states.states[:, 0], config.states, config.latents, **again)
-            rebuild = Reconstructor(model, states, config, codebook=codes, generator=other)
+            rebuild = Reconstructor.of(model, states, config, codebook=codes, generator=other)
             known = torch.arange(len(patches)).split(config.batch_size)
             means = torch.cat([rebuild(patches[part], part).mean for part in known])
             picture = merge_patches(means, image.shape, 8)[..., 0].numpy() * scale + offset
