@@ -128,7 +128,7 @@ OF_DENOISING: Mapping[str, Option] = {
         "Begin no further image after one failed."),
     "dry_run": Option(
         "--dry-run", bool, "", MANY, (Request, "dry_run"),
-        "Print what would be done, and do nothing."),
+        "Check and print what would be done, and do nothing."),
     "reference": Option(
         "--reference", Path, "PATH", RESULTS, (Request, "reference"),
         "Clean image, or a folder with clean images of the same names; prints PSNR in dB and "

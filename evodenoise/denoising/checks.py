@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from evodenoise.config.presets import DEFAULT_PRESET, preset_config
 from evodenoise.config.settings import MINIMUM_PATCH_SIZE, DenoiseConfig
-from evodenoise.errors import ConfigError, ImageError
+from evodenoise.errors import ConfigError, ImageError, plural
 
 if TYPE_CHECKING:
     import torch
@@ -142,10 +142,10 @@ def check_image(image: Array, config: DenoiseConfig | None = None, *, name: str 
         )
     if image.dtype.kind not in "uif":
         raise ImageError(f"{name}: values of type {image.dtype}; integers or floats are needed")
-    bad = np.count_nonzero(np.isinf(image))
+    bad = int(np.count_nonzero(np.isinf(image)))
     if bad:
         raise ImageError(
-            f"{name}: {bad} values are infinite; replace them first, by NaN if missing"
+            f"{name}: {plural(bad, 'infinite value')}; replace first, by NaN where missing"
         )
     height, width = image.shape[:2]
     shorter = int(min(height, width))

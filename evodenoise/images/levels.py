@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evodenoise.errors import ImageError
+from evodenoise.errors import ImageError, plural
 from evodenoise.images.axes import Array
 from evodenoise.system.numbers import round_to
 
@@ -135,7 +135,7 @@ def check_levels(known: Array, dtype: DType, rescaling: Rescaling | None) -> Non
     if levels < FEWEST_LEVELS and len(np.unique(known)) >= 2 * FEWEST_LEVELS:
         mend = "add --rescale" if rescaling is None else "mask those far from the rest (--mask)"
         raise ImageError(
-            f"{values}: as {dtype} they would fall onto {levels} level{'s' * (levels > 1)}; "
+            f"{values}: as {dtype} they would fall onto {plural(levels, 'level')}; "
             f"{mend}, or keep them with --dtype float32"
         )
 

@@ -6,7 +6,7 @@ from typing import IO, Any
 import numpy as np
 import tifffile
 
-from evodenoise.errors import ImageError
+from evodenoise.errors import ImageError, plural
 from evodenoise.images import tiff_exif, tiff_tags
 from evodenoise.images.axes import Array, Layout
 from evodenoise.images.format import Format, ReadOptions
@@ -67,7 +67,8 @@ def _only_series(file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, list
     others = len(file.series) - len(main)
     if len(main) != 1:
         raise ImageError(
-            f"{len(main)} images of different kinds or sizes; only one image or stack is supported"
+            f"{plural(len(main), 'image')} of different kinds or sizes; "
+            "only one image or stack is supported"
         )
     series, warnings = main[0], []
     if any(page is None or page.parent is not file for page in series.pages):

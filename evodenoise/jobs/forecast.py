@@ -1,8 +1,9 @@
 """How long an image will take, roughly, by what others have taken.
 
-All rates are of one core of a server processor, from the measurements in README.md. The sizes of
-an image and a few settings are looked at, its contents are not: settings of the model other than
-those of the presets, and what the image is of, can make it twice as long or half.
+All rates are of one core of a shared server on a slow day, when what README.md measures took up to
+a third longer. The sizes of an image and a few settings are looked at, its contents are not:
+settings of the model other than those of the presets, and what the image is of, can make it twice
+as long or half.
 """
 
 from evodenoise.config.presets import default_patch_size

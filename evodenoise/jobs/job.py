@@ -10,7 +10,7 @@ import numpy as np
 
 from evodenoise.config.presets import DEFAULT_PRESET, preset_config
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.errors import ConfigError
+from evodenoise.errors import ConfigError, plural
 from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Array, Image
 from evodenoise.images.conversion import Conversion, FileSettings
@@ -184,7 +184,7 @@ class PreparedJob:
     def describe(self) -> str:
         """Tell the size of the image, for people."""
         count, height, width = self.image.pages.shape[:3]
-        pages = f"{count} pages of " if self.image.is_stack else ""
+        pages = f"{plural(count, 'page')} of " if self.image.is_stack else ""
         channels = f" in {self.image.channels} channels" if self.image.channels > 1 else ""
         return f"{pages}{width} x {height} pixels{channels}"
 

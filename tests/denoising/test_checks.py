@@ -81,7 +81,7 @@ def test_refuses_what_is_no_stack(stack: Any) -> None:
 def test_the_bad_page_of_a_stack_is_named() -> None:
     pages = np.stack([NOISY, NOISY]).astype(np.float32)
     pages[1, 3, 4] = np.inf
-    with pytest.raises(ImageError, match=r"^page 2: 1 values are infinite"):
+    with pytest.raises(ImageError, match=r"^page 2: 1 infinite value;"):
         denoise_stack(pages, QUICK)
 
 
