@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evodenoise.config.settings import Covariance, DenoiseConfig
 from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
 from evodenoise.patches.lattices import choose_lattices, interleave
@@ -88,6 +89,8 @@ class Denoiser:
         When all must be done, on the scale of `time.perf_counter`.
     generator : torch.Generator
         Source of randomness, on the images' device.
+    spectrum : NoiseSpectrum or None
+        Of the noise, over frequency; None: white.
     """
 
     sources: tuple[PatchSource, ...]
@@ -95,6 +98,7 @@ class Denoiser:
     noise_variance: float
     deadline: float | None
     generator: torch.Generator
+    spectrum: NoiseSpectrum | None = None
 
     def train(
         self, checkpoint: Checkpoint | None, on_epoch: Callable[[EpochReport], bool]
@@ -160,12 +164,21 @@ class Denoiser:
                 self.sources[0].grid.pixels,
                 active=config.initial_active,
                 covariance=config.covariance is Covariance.DCT and self.noise_variance > 0,
+                noise_profile=self._profile(),
                 generator=self.generator,
             )
         model = checkpoint.build(self.generator.device)
+        model.noise_profile = self._profile()
         if checkpoint.unlocked:
             model.unlock(self.noise_variance)
         return model
+
+    def _profile(self) -> Tensor | None:
+        """Spread the noise over the coefficients of a patch: (D,); None: evenly."""
+        if self.spectrum is None:
+            return None
+        source = self.sources[0]
+        return torch.from_numpy(self.spectrum.profile(source.grid.patch_size)).to(source.image)
 
     def _first_states(
         self, model: BinaryLatentVAE, patches: Observations, codebook: Tensor | None
@@ -267,6 +280,7 @@ class Denoiser:
             pilot,
             self.noise_variance,
             self.config.refinement,
+            spectrum=self.spectrum,
             step=self.config.group_step,
             sizes=self.config.group_sizes,
             deadline=self.deadline,

@@ -110,6 +110,7 @@ def prepare(
         noise_variance=noise_variance,
         deadline=deadline,
         generator=generator,
+        spectrum=noise.spectrum,
     )
     return Prepared(noise, noise_std, scaling, denoiser)
 

@@ -105,7 +105,7 @@ def mixing_matrix(channels: int, noise: NoiseEstimate | None = None) -> Floats:
     from scipy.fft import dct
 
     opponents: Floats = dct(np.eye(channels), norm="ortho", axis=0).T
-    if noise is None or noise.std == 0 or noise.blurred:
+    if noise is None or noise.std == 0 or noise.blurred or noise.spectrum is not None:
         return opponents
     relative = np.array(noise.per_channel) / noise.std
     covariance = np.array(noise.correlation) * np.outer(relative, relative)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from evodenoise.errors import ImageError
 from evodenoise.noise.readings import fine_level, read_plane
+from evodenoise.noise.spectrum import NoiseSpectrum
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -48,6 +49,9 @@ class NoiseEstimate:
     consistent : bool
         Whether the readings agree in every channel. If not, the noise may be correlated, not
         Gaussian or not of one level everywhere, and `std` may be far off.
+    spectrum : NoiseSpectrum or None
+        How the noise is spread over frequency, in opponent channels (see `opponents`); None: it
+        is white.
     """
 
     std: float
@@ -56,6 +60,7 @@ class NoiseEstimate:
     wavelet_std: float
     coarse_std: float
     consistent: bool
+    spectrum: NoiseSpectrum | None = None
 
     @property
     def blurred(self) -> bool:

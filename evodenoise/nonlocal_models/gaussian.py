@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GROUPS,
     GroupSettings,
@@ -48,7 +49,11 @@ def gaussian_settings(noise_to_signal: float, channels: int) -> GroupSettings:
 
 @torch.no_grad()
 def gaussian_groups(
-    noisy: Tensor, pilot: Tensor, noise_variance: float, settings: GroupSettings = GAUSSIAN
+    noisy: Tensor,
+    pilot: Tensor,
+    noise_variance: float,
+    settings: GroupSettings = GAUSSIAN,
+    spectrum: NoiseSpectrum | None = None,
 ) -> Tensor:
     """Denoise each group with a Gaussian prior learned from a first estimate.
 
@@ -62,6 +67,8 @@ def gaussian_groups(
         sigma^2.
     settings : GroupSettings
         How groups are formed.
+    spectrum : NoiseSpectrum, optional
+        Of the noise, over frequency; white by default.
 
     Returns
     -------
@@ -72,17 +79,18 @@ def gaussian_groups(
     -----
     Mean m and covariance S of a group are those of its members in the pilot (empirical Bayes, as
     in the second step of Lebrun, Buades, Morel, "A nonlocal Bayesian image denoising algorithm",
-    SIAM J. Imaging Sciences 6(3), 2013). A noisy member y has the posterior
+    SIAM J. Imaging Sciences 6(3), 2013). With noise of covariance sigma^2 R, R = I if it is white,
+    a noisy member y has the posterior
 
-        mean         m + S (S + sigma^2 I)^-1 (y - m)
-        covariance   sigma^2 S (S + sigma^2 I)^-1
+        mean         m + S (S + sigma^2 R)^-1 (y - m)
+        covariance   sigma^2 R (S + sigma^2 R)^-1 S
 
     and counts with the weight 1 / (v / sigma^2 + `WEIGHT_FLOOR`), v the mean posterior variance of
     its pixels.
     """
     grid = PatchGrid(noisy.shape, settings.patch_size)
     average = PatchAverage(grid, noisy.dtype, noisy.device)
-    identity = torch.eye(grid.pixels, device=noisy.device)
+    relative = _relative_covariance(spectrum, settings.patch_size, grid.pixels).to(noisy)  # R
 
     def estimate(members: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         prior = cut_members(pilot, settings.patch_size, members)
@@ -92,13 +100,21 @@ def gaussian_groups(
         # Beside an outlier the noise may be below the rounding errors of its variance.
         rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
         noise = rounding.clamp(min=noise_variance)[:, None, None]
-        factor = torch.linalg.cholesky(covariance + noise * identity)
-        gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 I)^-1 S
+        factor = torch.linalg.cholesky(covariance + noise * relative)
+        gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 R)^-1 S
         patches = (cut_members(noisy, settings.patch_size, members) - mean) @ gain + mean
-        variance = torch.diagonal(gain, dim1=1, dim2=2).mean(1)  # over sigma^2
+        left = gain if spectrum is None else relative @ gain  # over sigma^2
+        variance = torch.diagonal(left, dim1=1, dim2=2).mean(1)
         return members, patches, 1 / (variance + WEIGHT_FLOOR)
 
     for groups in match_groups(pilot, settings):
         for members, patches, weights in in_threads(estimate, groups.split(GROUPS), noisy.device):
             add_groups(average, members, patches, weights)
     return average.image()
+
+
+def _relative_covariance(spectrum: NoiseSpectrum | None, patch_size: int, pixels: int) -> Tensor:
+    """Return the covariance of the noise of a patch over its variance: (D, D)."""
+    if spectrum is None:
+        return torch.eye(pixels)
+    return torch.from_numpy(spectrum.covariance(patch_size))

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from evodenoise.noise.spectrum import LEAST_DENSITY, NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GROUPS,
     GroupSettings,
@@ -80,7 +81,11 @@ def low_rank_settings(noise_to_signal: float) -> LowRankSettings:
 
 @torch.no_grad()
 def low_rank_groups(
-    noisy: Tensor, pilot: Tensor, noise_variance: float, settings: LowRankSettings
+    noisy: Tensor,
+    pilot: Tensor,
+    noise_variance: float,
+    settings: LowRankSettings,
+    spectrum: NoiseSpectrum | None = None,
 ) -> Tensor:
     """Denoise each group with a linear decoder of few latents, fitted to the noisy members.
 
@@ -94,6 +99,8 @@ def low_rank_groups(
         sigma^2.
     settings : LowRankSettings
         How groups are formed and shrunk.
+    spectrum : NoiseSpectrum, optional
+        Of the noise, over frequency; white by default.
 
     Returns
     -------
@@ -106,10 +113,12 @@ def low_rank_groups(
     starts from the estimate x with a part of what was removed fed back, x + d (y - x) with d =
     `FEEDBACK`, and the groups are found anew every other time, in x (Gu, Zhang, Zuo, Feng,
     "Weighted nuclear norm minimization with application to image denoising", CVPR 2014). Groups
-    are averaged with the weights 1 / (1 + rank).
+    are averaged with the weights 1 / (1 + rank). Coloured noise is made white first, each wave of
+    a patch divided by what the noise has of it, so that its singular values know nothing but noise.
     """
     estimate, current, groups = pilot, noisy, []
     grid = PatchGrid(noisy.shape, settings.patch_size)
+    colour = None if spectrum is None else Colour.of(spectrum, settings.patch_size, noisy)
     for iteration in range(settings.iterations):
         if iteration % REGROUPED_EVERY == 0:
             groups = list(match_groups(estimate, settings))
@@ -120,7 +129,7 @@ def low_rank_groups(
             current = estimate + FEEDBACK * (noisy - estimate)
             remaining = settings.remaining
         side = settings.patch_size
-        shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining)
+        shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining, colour)
         average = PatchAverage(grid, noisy.dtype, noisy.device)
         parts = [part for some in groups for part in some.split(2 * GROUPS)]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
@@ -135,6 +144,7 @@ def _shrink_members(
     noise_variance: float,
     patch_size: int,
     remaining: float | None,
+    colour: "Colour | None",
     members: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Shrink the groups of some members (G, M); return these, the patches and their weights.
@@ -142,14 +152,42 @@ def _shrink_members(
     `remaining` is None as long as nothing has been removed.
     """
     patches = cut_members(current, patch_size, members)
+    if colour is not None:
+        patches = patches @ colour.whiten
     left = torch.full((len(members),), noise_variance, device=noisy.device)
     if remaining is not None:
         # What has been removed is not there any more: told from the reference patch.
         original = extract_patches(noisy, patch_size, members[:, 0])
+        if colour is not None:
+            original = original @ colour.whiten
         removed = (original - patches[:, 0]).square().mean(1)
         left = remaining**2 * (noise_variance - removed).abs()
     shrunk, ranks = shrink_groups(patches, left)
+    if colour is not None:
+        shrunk = shrunk @ colour.restore
     return members, shrunk, 1 / (1 + ranks)
+
+
+@dataclass(frozen=True, eq=False)
+class Colour:
+    """What makes the noise of a patch white, and undoes it.
+
+    Attributes
+    ----------
+    whiten, restore : Tensor, shape (D, D)
+        R^(-1/2) and R^(1/2), R the covariance of the noise over its variance.
+    """
+
+    whiten: Tensor
+    restore: Tensor
+
+    @classmethod
+    def of(cls, spectrum: NoiseSpectrum, patch_size: int, like: Tensor) -> "Colour":
+        """Take the roots, for patches of that side and images of that kind."""
+        variances, axes = torch.linalg.eigh(torch.from_numpy(spectrum.covariance(patch_size)))
+        deviations = variances.clamp(min=LEAST_DENSITY).sqrt()
+        whiten = axes / deviations @ axes.T
+        return cls(whiten.to(like), (axes * deviations @ axes.T).to(like))
 
 
 def shrink_groups(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:

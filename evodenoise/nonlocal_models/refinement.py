@@ -16,6 +16,7 @@ from torch import Tensor
 
 from evodenoise.config.settings import Refinement
 from evodenoise.noise.estimation import noise_to_signal
+from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
 from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
 from evodenoise.nonlocal_models.matching import GroupSettings
@@ -44,6 +45,7 @@ def refine(
     noise_variance: float,
     refinement: Refinement,
     *,
+    spectrum: NoiseSpectrum | None = None,
     step: int = 3,
     sizes: tuple[int, ...] = (0,),
     deadline: float | None = None,
@@ -60,6 +62,8 @@ def refine(
         sigma^2; 0: unknown, nothing is refined.
     refinement : Refinement
         Which models.
+    spectrum : NoiseSpectrum, optional
+        Of the noise, over frequency; white by default.
     step : int
         Distance in pixels of the patches around which groups are formed.
     sizes : tuple of int
@@ -77,11 +81,13 @@ def refine(
         return pilot
 
     def average(
-        model: Callable[[Tensor, Tensor, float, Settings], Tensor], settings: Settings
+        model: Callable[[Tensor, Tensor, float, Settings, NoiseSpectrum | None], Tensor],
+        settings: Settings,
     ) -> Tensor:
         sides = [min(settings.patch_size + added, *noisy.shape[:2]) for added in sizes]
         each = [replace(settings, patch_size=side, step=step) for side in sides]
-        return torch.stack([model(noisy, pilot, noise_variance, one) for one in each]).mean(0)
+        runs = [model(noisy, pilot, noise_variance, one, spectrum) for one in each]
+        return torch.stack(runs).mean(0)
 
     started = time.perf_counter()
     ratio = noise_to_signal(noise_variance)

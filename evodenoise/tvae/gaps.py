@@ -186,9 +186,13 @@ class GappedPatches:
         """From the variances of coefficients (..., D) to those of pixels."""
         return self._pixels.square()
 
-    def squared_errors(self, mean: Tensor) -> Tensor:
+    def squared_errors(self, mean: Tensor, noise_profile: Tensor | None = None) -> Tensor:
         """Sum the squared errors of the observed pixels: (..., D) to (...)."""
         errors = self.values - mean
+        if noise_profile is not None:
+            # With missing pixels at their mean, the form of all is that of the observed ones.
+            filled, _ = self.complete(errors, noise_profile)
+            return (filled.square() / noise_profile).sum(-1)
         at_gaps = torch.einsum("...d,...md->...m", errors, self.basis[self.missing.long()])
         return errors.square().sum(-1) - at_gaps.square().sum(-1)
 

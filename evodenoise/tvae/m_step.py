@@ -42,17 +42,18 @@ def m_step(
     Returns
     -------
     Tensor, shape ()
-        sum_n E_q[||x_n - mu(z)||^2] before the step.
+        sum_n E_q[||x_n - mu(z)||^2], see `Observations.squared_errors`, before the step.
     """
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
-    likelihood = mine.surrogate_log_likelihood(emission, model.noise_variance)
+    likelihood = mine.surrogate_log_likelihood(emission, model.noise)
     loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     with torch.no_grad():
-        expected_error: Tensor = (sample.weights * mine.squared_errors(emission.mean)).sum()
+        errors = mine.squared_errors(emission.mean, model.noise_profile)
+        expected_error: Tensor = (sample.weights * errors).sum()
     return expected_error
 
 

@@ -4,11 +4,12 @@ Guiraud, Drefs, Lücke, "Direct Evolutionary Optimization of Variational Autoenc
 Binary Latents" (arXiv 2011.13704; ECML PKDD 2022)::
 
     p(z)     = prod_h pi_h^z_h (1 - pi_h)^(1 - z_h)
-    p(x | z) = Normal(x; mu(z; W), sigma^2 I + diag(v(z; W)))
+    p(x | z) = Normal(x; mu(z; W), sigma^2 diag(r) + diag(v(z; W)))
 
 x are the coefficients of a patch in an orthonormal basis (a 2-D DCT), so that diag(v) is a full
-covariance of the pixels. Without covariance v = 0. The clean coefficients given z and x are
-Gaussian: a Wiener step per state.
+covariance of the pixels. Without covariance v = 0. r is the noise's profile, its variance over
+frequency: 1 everywhere if it is white. The clean coefficients given z and x are Gaussian: a Wiener
+step per state.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ class BinaryLatentVAE(nn.Module):
         Initial expected number of ones, sum of pi.
     covariance : bool
         Whether the decoder can emit variances.
+    noise_profile : Tensor, shape (D,), optional
+        r, of mean 1; white noise by default.
     generator : torch.Generator
         Source of the initial weights; its device becomes the model's.
 
@@ -58,6 +61,7 @@ class BinaryLatentVAE(nn.Module):
 
     prior: Tensor
     noise_variance: Tensor
+    noise_profile: Tensor | None
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class BinaryLatentVAE(nn.Module):
         *,
         active: float = 2.0,
         covariance: bool = False,
+        noise_profile: Tensor | None = None,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -76,11 +81,20 @@ class BinaryLatentVAE(nn.Module):
         probability = min(0.5, active / latents)
         self.register_buffer("prior", torch.full((latents,), probability, device=device))
         self.register_buffer("noise_variance", torch.ones((), device=device))
+        # Of the images, like their noise: it is no part of what is kept of a model.
+        self.register_buffer("noise_profile", noise_profile, persistent=False)
 
     @property
     def active(self) -> float:
         """Expected number of ones under the prior."""
         return float(self.prior.sum())
+
+    @property
+    def noise(self) -> Tensor:
+        """Variance of the noise in each coefficient, sigma^2 r (D,), or sigma^2 () if white."""
+        if self.noise_profile is None:
+            return self.noise_variance
+        return self.noise_variance * self.noise_profile
 
     def log_prior(self, states: Tensor) -> Tensor:
         """Evaluate log p(z) of states (..., K), in nats: (...)."""
@@ -107,7 +121,7 @@ class BinaryLatentVAE(nn.Module):
         size = max(1, CACHED_STATES // states.shape[1])
         parts = zip(patches.split(size), states.split(size), strict=True)
         likelihoods = [
-            some_patches[:, None].log_likelihood(self.decoder(some_states), self.noise_variance)
+            some_patches[:, None].log_likelihood(self.decoder(some_states), self.noise)
             for some_patches, some_states in parts
         ]
         return self.log_prior(states) + torch.cat(likelihoods)
@@ -115,7 +129,7 @@ class BinaryLatentVAE(nn.Module):
     def rough_log_joint(self, patches: Observations, states: Tensor) -> Tensor:
         """Estimate `log_joint`, well enough to choose which states to evaluate exactly: (N, S)."""
         emission: Emission = self.decoder(states)
-        likelihood = patches[:, None].rough_log_likelihood(emission, self.noise_variance)
+        likelihood = patches[:, None].rough_log_likelihood(emission, self.noise)
         return self.log_prior(states) + likelihood
 
     def cross_log_joints(self, patches: Observations, states: Tensor) -> Tensor:
@@ -134,7 +148,7 @@ class BinaryLatentVAE(nn.Module):
             Nats.
         """
         emission: Emission = self.decoder(states)
-        likelihood = patches.cross_log_likelihood(emission, self.noise_variance)
+        likelihood = patches.cross_log_likelihood(emission, self.noise)
         return self.log_prior(states) + likelihood
 
     def clean_moments(self, patches: Observations, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +167,7 @@ class BinaryLatentVAE(nn.Module):
             See `Observations.clean_moments`.
         """
         emission: Emission = self.decoder(states)
-        return patches[:, None].clean_moments(emission, self.noise_variance)
+        return patches[:, None].clean_moments(emission, self.noise)
 
     def flip_gains(self, patches: Observations, states: Tensor, curvature: Tensor) -> Tensor:
         """Estimate how log p(x_n, z) changes when one bit of z is flipped.
@@ -191,7 +205,7 @@ class BinaryLatentVAE(nn.Module):
         with torch.enable_grad():
             embedding = self.decoder.embed(states).detach().requires_grad_()
             emission = self.decoder.decode(embedding)
-            likelihood = patches[:, None].surrogate_log_likelihood(emission, self.noise_variance)
+            likelihood = patches[:, None].surrogate_log_likelihood(emission, self.noise)
             (slope,) = torch.autograd.grad(likelihood.sum(), embedding)
             return slope
 
@@ -218,7 +232,7 @@ class BinaryLatentVAE(nn.Module):
             flipped = torch.addcmul(embedding[:, None], ups[:, :-1, None], self.decoder.rows[:-1])
             present = self.decoder.decode(embedding)
             change = self.decoder.decode(flipped, mean_only=True).mean - present.mean[:, None]
-            precision = (1 / total_variance(present, self.noise_variance)).expand_as(present.mean)
+            precision = (1 / total_variance(present, self.noise)).expand_as(present.mean)
             curvature += torch.einsum("mhd,md->h", change.square_(), precision)
         return curvature * (0.5 / len(states))
 
@@ -248,7 +262,9 @@ class BinaryLatentVAE(nn.Module):
 
     @torch.no_grad()
     def update_noise_variance(self, expected_squared_error: Tensor, values: int) -> None:
-        """Set sigma^2 = (1/ND) sum_n E_q[||x_n - mu(z)||^2], its maximum at fixed q.
+        """Set sigma^2 = (1/ND) sum_n E_q[||x_n - mu(z)||^2], its maximum at fixed q and v = 0.
+
+        Of coloured noise the squares are over r; see `Observations.squared_errors`.
 
         Parameters
         ----------

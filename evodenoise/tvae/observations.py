@@ -19,10 +19,12 @@ from evodenoise.tvae.decoder import Emission
 
 
 class Observations(Protocol):
-    """N noisy patches, as coefficients of an orthonormal basis, with white noise of sigma^2.
+    """N noisy patches, as coefficients of an orthonormal basis in which noise is independent.
 
-    Emissions hold means and variances of shape (..., D) that broadcast with the patches; by
-    `patches[:, None]` each patch meets S emissions of its own. All densities are in nats.
+    Its variance is sigma^2, () for white noise, or one for each coefficient and even patch, (D,)
+    or (..., D), for coloured noise. Emissions hold means and variances of shape (..., D) that
+    broadcast with the patches; by `patches[:, None]` each patch meets S emissions of its own. All
+    densities are in nats.
     """
 
     @property
@@ -64,12 +66,16 @@ class Observations(Protocol):
     def clean_moments(self, emission: Emission, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and variance of the clean coefficients given x and z: (..., D) each."""
 
-    def squared_errors(self, mean: Tensor) -> Tensor:
-        """Sum ||x - mu||^2 over the observed pixels, for means (..., D): (...)."""
+    def squared_errors(self, mean: Tensor, noise_profile: Tensor | None = None) -> Tensor:
+        """Sum ||x - mu||^2 over the observed pixels, for means (..., D): (...).
+
+        With the noise's relative variances r (D,), the sum is (x - mu)^T R^-1 (x - mu), R the
+        covariance that they give the observed pixels.
+        """
 
 
 def total_variance(emission: Emission, noise_variance: Tensor) -> Tensor:
-    """Return v + sigma^2 of each coefficient, (..., D), or sigma^2 alone, ()."""
+    """Return v + sigma^2 of each coefficient, (..., D), or sigma^2 alone, () or (D,)."""
     if emission.variance is None:
         return noise_variance
     return emission.variance + noise_variance
@@ -112,7 +118,7 @@ class CompletePatches:
         variance = total_variance(emission, noise_variance)
         errors = (emission.mean - self.values).square()
         pixels = self.values.shape[-1]
-        if emission.variance is None:
+        if not variance.dim():
             # One division and one logarithm a state instead of D.
             exponent = errors.sum(-1) / variance + pixels * variance.log()
         else:
@@ -138,7 +144,7 @@ class CompletePatches:
         scaled = emission.mean * precision
         constant = (emission.mean * scaled + variance.log()).sum(-1)
         exponent = torch.addmm(constant, self.values, scaled.T, alpha=-2)
-        if emission.variance is None:
+        if not noise_variance.dim() and emission.variance is None:
             exponent += self.values.square().sum(-1, keepdim=True) * precision[0, 0]
         else:
             exponent.addmm_(self.values.square(), precision.T)
@@ -157,7 +163,9 @@ class CompletePatches:
         gain = emission.variance / total_variance(emission, noise_variance)
         return emission.mean + gain * (self.values - emission.mean), gain * noise_variance
 
-    def squared_errors(self, mean: Tensor) -> Tensor:
-        """Sum ||x - mu||^2: (..., D) to (...)."""
-        squares: Tensor = (mean - self.values).square().sum(-1)
-        return squares
+    def squared_errors(self, mean: Tensor, noise_profile: Tensor | None = None) -> Tensor:
+        """Sum ||x - mu||^2, over r if there is one: (..., D) to (...)."""
+        squares = (mean - self.values).square()
+        if noise_profile is not None:
+            squares = squares / noise_profile
+        return squares.sum(-1)
