@@ -1,0 +1,202 @@
+"""How the noise of an image is spread over frequency, read off the image.
+
+In each order of frequencies, patches that are flat by their other coefficients tell the noise.
+What structure is left in them lies in the lowest orders, and rises there ever more steeply the
+lower they are; noise levels off. The lowest ones, which plain shading fills, cannot be read.
+
+Dimensions: Y, X height and width, C channels, p patch size, N patches.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.noise.levels import DISTRUST, TRUSTED_GROWTH, weighted_median
+from evodenoise.noise.spectrum import NoiseSpectrum
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+
+PATCH_SIZE, SMALL_PATCH_SIZE = 16, 8
+LEAST_SIDE = 128
+"""Of an image that larger patches are cut from."""
+
+MOST_PATCHES = 16_384
+STRATA = 8
+FLAT_SHARE, ROUGH_SHARE = 0.05, 0.25
+"""Of the patches of a stratum: the noise is read off the first; how much more the second ones vary
+tells how far structure is in it."""
+
+FEWEST_PATCHES = 48
+OUTLYING = 1.5
+"""Times the middle stratum; what is above has no flat patch."""
+
+FIRST_READABLE = 2
+"""Order; shading looks like noise in lower ones."""
+
+CONCAVE_BELOW = 0.4
+"""Of the orders of a patch: below so many the logarithm of the noise may rise no more steeply,
+towards lower orders, than it did before; texture rises so, noise seldom."""
+
+COLOURS_CONCAVE_BELOW = 0.2
+"""The same for differences of colours: less structure is in them, and more blotches."""
+
+FREE_SLOPE = 0.04
+"""Of the logarithm of the variance an order: such a rise is always allowed."""
+
+AXES_MARGIN = 0.3
+"""By so much the logarithm of the variance of waves along an axis has to leave that of others of
+their order to be told apart: stripes, lines, or pixels of unequal height and width."""
+
+
+def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
+    """Read the variance of the noise in each DCT coefficient.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (Y, X, C)
+        Channels, each with noise of one level.
+    missing : ndarray of bool, shape (Y, X), optional
+        Pixels that do not count.
+
+    Returns
+    -------
+    ndarray, shape (C, p, p)
+        For patches of `PATCH_SIZE`, or of `SMALL_PATCH_SIZE` in a small image.
+    """
+    side = PATCH_SIZE if min(planes.shape[:2]) >= LEAST_SIDE else SMALL_PATCH_SIZE
+    side = min(side, *planes.shape[:2])
+    spectra = [_spectra(plane, side, missing) for plane in np.moveaxis(planes, 2, 0)]
+    count = int(np.clip(len(spectra[0]) / (4 * FEWEST_PATCHES), 1, STRATA))
+    brightness = spectra[0][:, 0, 0]
+    edges = np.quantile(brightness, np.linspace(0, 1, count + 1)[1:-1])
+    strata = np.searchsorted(edges, brightness, side="right")
+    return np.stack(
+        [
+            _smooth(_measure(own, strata), CONCAVE_BELOW if place == 0 else COLOURS_CONCAVE_BELOW)
+            for place, own in enumerate(spectra)
+        ]
+    )
+
+
+def read_spectrum(planes: Floats, missing: Mask | None = None) -> tuple[float, NoiseSpectrum]:
+    """Read level and spectrum of the noise; see `read_wave_variances`.
+
+    Returns
+    -------
+    std : float
+        Root mean square over channels and frequencies.
+    spectrum : NoiseSpectrum
+        What is left when the level is taken out.
+    """
+    variances = read_wave_variances(planes, missing)
+    return math.sqrt(float(variances.mean())), NoiseSpectrum.from_wave_variances(variances)
+
+
+def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
+    """Transform evenly spaced patches without gaps: (N, p, p)."""
+    from scipy.fft import dctn
+
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
+    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES))
+    patches = windows[::step, ::step].reshape(-1, side, side)
+    if missing is not None:
+        gaps = np.lib.stride_tricks.sliding_window_view(missing, (side, side))[::step, ::step]
+        whole = ~gaps.any(axis=(2, 3)).ravel()
+        patches = patches[whole] if np.count_nonzero(whole) >= FEWEST_PATCHES else patches
+    spectra: Floats = dctn(patches, axes=(1, 2), norm="ortho", workers=1)
+    return spectra
+
+
+def orders_of(side: int) -> Floats:
+    """Return the order sqrt(u^2 + v^2) of each coefficient: (p, p)."""
+    return np.hypot(*np.indices((side, side)))
+
+
+def _measure(spectra: Floats, strata: Indices) -> Floats:
+    """Measure each coefficient in patches that are flat beside it: (p, p); 0 at order 0.
+
+    Coefficients of even u + v choose for those of odd and the other way round, in each stratum
+    (N,) of brightness; strata without flat patches count less.
+    """
+    side = spectra.shape[1]
+    orders = np.rint(orders_of(side)).astype(int)
+    parity = np.indices((side, side)).sum(0) % 2
+    squares = np.square(spectra)
+    groups = [squares[strata == each] for each in range(int(strata.max()) + 1)]
+    variances = np.zeros((side, side))
+    for order in range(1, int(orders.max()) + 1):
+        near = (np.abs(orders - order) <= 1) & (orders > 0)
+        for half in (0, 1):
+            chosen = (orders == order) & (parity != half)
+            if chosen.any():
+                found = [_read_stratum(own, near & (parity == half), chosen) for own in groups]
+                variances[chosen] = _combine(*map(np.array, zip(*found, strict=True)))
+    return variances
+
+
+def _read_stratum(squares: Floats, near: Mask, chosen: Mask) -> tuple[Floats, float]:
+    """Read coefficients of the flattest patches, and how much more those of others vary."""
+    order = squares[:, near].sum(1).argsort()
+    few, more = (
+        max(FEWEST_PATCHES, int(share * len(order))) for share in (FLAT_SHARE, ROUGH_SHARE)
+    )
+    flat = squares[order[:few]][:, chosen].mean(0)
+    rough = float(squares[order[:more]][:, chosen].mean())
+    return flat, rough / max(float(flat.mean()), 1e-30)
+
+
+def _combine(flat: Floats, growth: Floats) -> Floats:
+    """Average the strata (S, K), those with structure less, those far above the others not."""
+    weights = np.exp(-DISTRUST * (np.log(growth.clip(min=1)) - TRUSTED_GROWTH).clip(0, 5)) + 1e-6
+    levels = flat.mean(1)
+    middle = weighted_median(levels[None], weights[None])[0]
+    weights[levels > OUTLYING * middle] = 0
+    return np.average(flat, axis=0, weights=weights)
+
+
+def _smooth(variances: Floats, concave_below: float) -> Floats:
+    """Replace variances (p, p) by a curve over the order, and others along the axes if need be."""
+    side = len(variances)
+    orders = orders_of(side)
+    rows, columns = np.indices((side, side))
+    inside = (rows > 0) & (columns > 0)
+    curve = _over_order(variances, inside, concave_below)
+    smooth: Floats = np.exp(np.interp(orders, np.arange(len(curve)), curve))
+    for axis in (columns == 0, rows == 0):
+        ratio = _axis_ratio(variances, smooth, axis)
+        smooth[axis & (orders > 0)] *= np.exp(ratio)
+    smooth[0, 0] = max(smooth[0, 1], smooth[1, 0])
+    return smooth
+
+
+def _over_order(variances: Floats, inside: Mask, concave_below: float) -> Floats:
+    """Average each order off the axes, and bound the lowest: logarithms, from order 0 on."""
+    side = len(variances)
+    orders = np.rint(orders_of(side)).astype(int)
+    last = side - 1  # beyond it few coefficients are left
+    curve = np.zeros(last + 1)
+    for order in range(1, last + 1):
+        chosen = inside & (orders == order) if order < last else inside & (orders >= order)
+        chosen = chosen if chosen.any() else orders == order
+        curve[order] = math.log(max(float(variances[chosen].mean()), 1e-30))
+    bend = max(FIRST_READABLE, round(concave_below * side))
+    for order in range(bend, 0, -1):
+        steepest = max(FREE_SLOPE, curve[order] - curve[order + 1])
+        highest = curve[order] + steepest
+        curve[order - 1] = highest if order <= FIRST_READABLE else min(curve[order - 1], highest)
+    return curve
+
+
+def _axis_ratio(variances: Floats, smooth: Floats, axis: Mask) -> float:
+    """Compare waves along an axis to others of their order: the logarithm of a ratio, or 0."""
+    side = len(variances)
+    orders = orders_of(side)
+    readable = axis & (orders >= max(FIRST_READABLE, side // 4))
+    logs = np.log(np.maximum(variances[readable], 1e-30) / smooth[readable])
+    ratio = float(np.median(logs))
+    return ratio if abs(ratio) > AXES_MARGIN else 0.0

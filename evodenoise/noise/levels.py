@@ -1,0 +1,297 @@
+"""How the noise level of one channel follows the signal, read off the image.
+
+Patches of about the same brightness go into one bin. In each bin and band of frequencies the
+flattest ones tell the noise; a curve through the bins that prefers the lower ones, for structure
+only adds, tells its level. Noise of any colour has the same colour in every bin, so that the bins
+differ by one factor each.
+
+Dimensions: Y, X height and width, p patch size, N patches, D = p*p, B bins, K bands.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.noise.curves import LevelCurve
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+PATCH_SIZE = 8
+MOST_PATCHES = 65_536
+
+MOST_BINS = 24
+PATCHES_OF_A_BIN = 128
+"""Independent ones, before another bin is worth its statistical error."""
+
+FEWEST_BINS = 3
+FEWEST_PATCHES = 24
+FLAT_SHARE, ROUGH_SHARE = 0.1, 0.4
+"""Of the patches of a bin: the noise is read off the first; how much more the second ones vary
+tells how far structure is in it."""
+
+BANDS = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 7), (8, 9))
+"""First and last order, round(sqrt(u^2 + v^2)), of the coefficients of a band."""
+
+STUCK_SHARE = 1 / 32
+"""Of the pixels of a patch that may be clipped; more of them hide the noise."""
+
+FEWEST_VALUES = 16
+NEAR = 0.5
+"""Of the deviation of the image: so far may the next three values be from a clipped one."""
+
+SPIKE, MOST_BY_CHANCE = 3.0, 2.0
+"""A value is clipped if it occurs so many times as often as those beside it do; so often it may
+occur in any case."""
+
+TRUSTED_GROWTH, DISTRUST = 0.15, 3.0
+"""A band of a bin counts by exp(-`DISTRUST` g), g by how much the logarithm of the variance grows
+from the flattest patches to others beyond what chance does."""
+
+STRUCTURE = 0.15
+"""Of the logarithm of the variance: so far above the curve a bin may lie for want of a flat patch
+and still count by half."""
+
+STIFFNESS = 2.0
+"""Weight of the squared second differences of the free curve, in logarithms of the variance."""
+
+LEAST_GAIN = 0.5
+"""Share of the misfit that a richer curve has to take away from a poorer one."""
+
+LEAST_RANGE = 1.5
+"""Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
+
+LEAST_LEVEL = 0.3
+"""Of the median level; no other is taken to be less."""
+
+KNOTS = 17
+
+
+class Binned(NamedTuple):
+    """The noise over brightness: means (B,), logarithms of variances (B,) and weights (B,)."""
+
+    means: Floats
+    levels: Floats
+    weights: Floats
+
+
+def read_level_curve(plane: Array, missing: Mask | None = None) -> LevelCurve | None:
+    """Read how the noise level of one channel follows the signal.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+        Noisy values.
+    missing : ndarray of bool, shape (Y, X), optional
+        Pixels that do not count.
+
+    Returns
+    -------
+    LevelCurve or None
+        Levels in pixel units, up to a factor that the colour of the noise decides; constant where
+        one level serves everywhere. None: the channel is too small to tell, or has no noise.
+    """
+    binned = read_bins(plane, missing)
+    if binned is None:
+        return None
+    constant = np.full(len(binned.means), _centre(binned))
+    level = LevelCurve.constant(math.exp(constant[0] / 2))
+    if len(constant) < FEWEST_BINS:
+        return level
+    straight, free = _straight(binned), _free(binned)
+    misfit, chosen = _misfit(binned, constant), constant
+    for richer in (straight, free):
+        if (error := _misfit(binned, richer)) < (1 - LEAST_GAIN) * misfit:
+            misfit, chosen = error, richer
+    if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
+        return level
+    return _photon_curve(binned, straight) if chosen is straight else _knots(binned, chosen)
+
+
+def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
+    """Read the level in bins of brightness; None if the image is too small or has no noise."""
+    spectra, step = _spectra(plane, missing)
+    if len(spectra) < 4 * FEWEST_PATCHES:
+        return None
+    means = spectra[:, 0] / PATCH_SIZE
+    independent = len(spectra) * min(1.0, (2 * step / PATCH_SIZE) ** 2)
+    count = int(np.clip(independent / PATCHES_OF_A_BIN, 1, MOST_BINS))
+    edges = np.quantile(means, np.linspace(0, 1, count + 1)[1:-1])
+    bins = np.searchsorted(edges, means, side="right")
+    rows = []
+    for each in range(count):
+        mine = bins == each
+        if np.count_nonzero(mine) < 2 * FEWEST_PATCHES:
+            continue
+        flat, rough = (_bands(spectra[mine], share) for share in (FLAT_SHARE, ROUGH_SHARE))
+        rows.append((means[mine].mean(), flat, rough))
+    centres = np.array([row[0] for row in rows])
+    flat, rough = (np.array([row[place] for row in rows]) for place in (1, 2))
+    if not len(rows) or not flat.any():
+        return None
+    least = 1e-6 * np.median(flat[flat > 0])
+    logs, growth = np.log(flat + least), np.log((rough + least) / (flat + least))
+    weights = np.exp(-DISTRUST * (growth - TRUSTED_GROWTH).clip(0, 5)) + 1e-6
+    return Binned(centres, _common_factor(logs, weights), weights.mean(1))
+
+
+def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
+    """Transform evenly spaced patches without gaps (N, D), and return their distance."""
+    from scipy.fft import dct
+
+    size = PATCH_SIZE
+    if min(plane.shape) < size:
+        return np.zeros((0, size * size)), 1
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (size, size))
+    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES))
+    patches = np.array(windows[::step, ::step], dtype=np.float64).reshape(-1, size * size)
+    if missing is not None:
+        gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))[::step, ::step]
+        patches = patches[~gaps.any(axis=(2, 3)).ravel()]
+    stuck = np.isin(patches, clipping_values(plane)).mean(1) > STUCK_SHARE
+    patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
+    cosines = dct(np.eye(size), norm="ortho", axis=0)
+    return patches @ np.kron(cosines, cosines).T, step
+
+
+def clipping_values(plane: Array) -> list[float]:
+    """List the values that noise beyond the range has been clipped to: one, both or none.
+
+    They occur far more often than the values beside them; and these are near, unlike those of a
+    few photons.
+    """
+    values, counts = np.unique(plane, return_counts=True)
+    if len(values) < FEWEST_VALUES:
+        return []
+    spread = float(plane.std(dtype=np.float64))
+    found = []
+    for end, beside in ((0, slice(1, 4)), (-1, slice(-4, -1))):
+        near = float(np.ptp(values[:4] if end == 0 else values[-4:])) < NEAR * spread
+        if near and counts[end] > SPIKE * max(float(counts[beside].mean()), MOST_BY_CHANCE):
+            found.append(float(values[end]))
+    return found
+
+
+def _bands(spectra: Floats, share: float) -> Floats:
+    """Measure each band in a share of the patches that are flat beside it: (K,).
+
+    Coefficients of even u + v choose for those of odd and the other way round: of white noise
+    none tells anything of the others.
+    """
+    rows, columns = np.indices((PATCH_SIZE, PATCH_SIZE))
+    orders, parity = np.rint(np.hypot(rows, columns)).ravel(), ((rows + columns) % 2).ravel()
+    squares = np.square(spectra)
+    count = min(len(spectra), max(FEWEST_PATCHES, int(share * len(spectra))))
+    found = []
+    for first, last in BANDS:
+        near = (orders >= max(1, first - 1)) & (orders <= last + 1)
+        inside = (orders >= first) & (orders <= last)
+        each = []
+        for side in (0, 1):
+            energy = squares[:, near & (parity == side)].sum(1)
+            flattest = np.argpartition(energy, count - 1)[:count]
+            each.append(squares[flattest][:, inside & (parity != side)].mean())
+        found.append(np.mean(each))
+    return np.array(found)
+
+
+def _common_factor(logs: Floats, weights: Floats) -> Floats:
+    """Split logarithms (B, K) into a part of the bin, returned (B,), and one of the band."""
+    bins = np.average(logs, axis=1, weights=weights)
+    for _ in range(20):
+        bands = weighted_median((logs - bins[:, None]).T, weights.T)
+        bins = weighted_median(logs - bands, weights)
+    return bins
+
+
+def weighted_median(values: Floats, weights: Floats) -> Floats:
+    """Take the weighted median of each row."""
+    order = values.argsort(axis=1)
+    values, weights = (np.take_along_axis(each, order, axis=1) for each in (values, weights))
+    places = weights.cumsum(1) - weights / 2
+    rows = zip(weights.sum(1) / 2, places, values, strict=True)
+    return np.array([np.interp(middle, place, value) for middle, place, value in rows])
+
+
+def _credit(binned: Binned, curve: Floats) -> Floats:
+    """Weigh bins: those above a curve less, the farther the more."""
+    excess = (binned.levels - curve).clip(min=0) / STRUCTURE
+    credit: Floats = binned.weights / (1 + excess**2)
+    return credit
+
+
+def _misfit(binned: Binned, curve: Floats) -> float:
+    """Sum the squared distances from a curve; those above it level off."""
+    distance = binned.levels - curve
+    above = STRUCTURE**2 * np.log1p((distance.clip(min=0) / STRUCTURE) ** 2)
+    return float((binned.weights * (above + np.square(distance.clip(max=0)))).sum())
+
+
+def _centre(binned: Binned) -> float:
+    """Find the constant level, as a logarithm of the variance."""
+    level = float(weighted_median(binned.levels[None], binned.weights[None])[0])
+    for _ in range(20):
+        level = float(np.average(binned.levels, weights=_credit(binned, np.full(1, level))))
+    return level
+
+
+def _straight(binned: Binned) -> Floats:
+    """Fit a variance that is a straight line of the brightness: logarithms (B,)."""
+    slope, intercept = _line(binned)
+    return np.log(_line_variance(binned, slope, intercept))
+
+
+def _line(binned: Binned) -> tuple[float, float]:
+    """Fit slope and intercept of the variance over the brightness."""
+    variances = np.exp(binned.levels)
+    curve = np.full(len(variances), _centre(binned))
+    slope, intercept = 0.0, math.exp(curve[0])
+    for _ in range(40):
+        # Errors are relative to the variance itself.
+        weights = np.sqrt(_credit(binned, curve)) / np.exp(curve)
+        design = np.stack([binned.means, np.ones(len(variances))], axis=1) * weights[:, None]
+        slope, intercept = np.linalg.lstsq(design, variances * weights, rcond=None)[0].tolist()
+        curve = np.log(_line_variance(binned, slope, intercept))
+    return slope, intercept
+
+
+def _line_variance(binned: Binned, slope: float, intercept: float) -> Floats:
+    typical = math.exp(float(np.median(binned.levels)))
+    variance: Floats = np.maximum(slope * binned.means + intercept, LEAST_LEVEL**2 * typical)
+    return variance
+
+
+def _free(binned: Binned) -> Floats:
+    """Fit a smooth curve to the logarithms of the variance (B,), bin by bin."""
+    count = len(binned.means)
+    bends = np.diff(np.eye(count), 2, axis=0)
+    curve = _straight(binned)
+    for _ in range(40):
+        credit = _credit(binned, curve)
+        system = np.diag(credit + 1e-6) + STIFFNESS * bends.T @ bends
+        curve = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
+    return curve
+
+
+def _photon_curve(binned: Binned, straight: Floats) -> LevelCurve:
+    """Make the curve of photons from a straight line; if it falls, a curve of knots."""
+    slope, intercept = _line(binned)
+    if slope <= 0:
+        return _knots(binned, straight)
+    if intercept < 0:
+        return LevelCurve.of_photons(slope, 0.0, -intercept / slope)
+    return LevelCurve.of_photons(slope, math.sqrt(intercept))
+
+
+def _knots(binned: Binned, curve: Floats) -> LevelCurve:
+    """Make a curve of few knots from the logarithms of the variance in the bins."""
+    places = np.linspace(0, len(curve) - 1, min(KNOTS, len(curve)))
+    numbers = np.arange(len(curve))
+    values = np.interp(places, numbers, binned.means)
+    stds = np.exp(np.interp(places, numbers, curve) / 2)
+    kept = np.concatenate([[True], np.diff(values) > 1e-9 * np.ptp(values)])
+    floor = LEAST_LEVEL * float(np.median(stds))
+    return LevelCurve.of_knots(values[kept].tolist(), np.maximum(stds, floor)[kept].tolist())
