@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
-FEWEST_VALUES = 4  # different ones
+FEWEST_VALUES = 8  # different ones; fewer are a palette's, or single photons
 FEWEST_TAIL = 50  # residuals of a tail that say anything about it
 CHANCE = 0.02  # pixels of an image that may be found by chance
 ROUNDS = ((0.5, 0.1), (0.3, 0.05), (0.2, 0.02))

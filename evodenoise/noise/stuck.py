@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import uniform_filter
 from scipy.stats import binom
 
 from evodenoise.noise.windows import mean_around
@@ -138,7 +139,7 @@ def _stuck_at(
     far = around.enough if inside else around.enough & (distance > FAR)
     if not (same & far).any():
         return none
-    company = np.rint(mean_around(same.astype(np.float64), 3) * 9) - 1  # of the eight neighbours
+    company = _count_neighbours(same)
     most = binom.ppf(0.999, 8, float(same[far].mean()))
     single = same & (company <= most)
     near = np.maximum(np.maximum(NEAR * around.spread, NEAR_SHARE), 1.5 * step)
@@ -154,6 +155,13 @@ def _stuck_at(
     likely = _likely(single, known, share, np.where(around.enough, distance, np.inf))
     stuck_here: Mask = single & likely
     return stuck_here
+
+
+def _count_neighbours(same: Mask) -> Array:
+    """Count at each pixel (Y, X) which of its eight neighbours are marked; none beyond the edge."""
+    share = uniform_filter(same.astype(np.float64), 3, mode="constant")
+    count: Array = np.rint(9 * share) - same
+    return count
 
 
 def _likely(single: Mask, known: Mask, share: float, distance: Floats) -> Mask:
