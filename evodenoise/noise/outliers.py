@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evodenoise.noise.tracks import find_tracks
 from evodenoise.noise.windows import (
     cut_windows,
     fill_with_nearest,
     mean_around,
-    middle_of_neighbours,
+    rank_neighbours,
 )
 
 Array = npt.NDArray[Any]
@@ -46,6 +47,7 @@ STAR = np.array([0.085, 0.29, 0.085, 0.29, 0.0, 0.29, 0.085, 0.29, 0.085], np.fl
 MOST_STAR = 0.4
 LEAST_STEP = 0.5
 
+TRACK = 1.3  # times the limit of a single pixel
 LONELY = 0.4  # of the limit; beyond it an impulse does not count as structure for another one
 REACH = 8  # rows beyond which nothing matters to a pixel
 AROUND = 5  # pixels, within which structure as strong as the candidate speaks against it
@@ -102,6 +104,8 @@ class _Field:
         What the neighbours predict, what is beyond it, and that over the residuals around.
     level : ndarray of int, shape (Y, X)
         Of brightness.
+    usual : ndarray of float32, shape (B,)
+        Of each level, what residuals are measured by in the middle.
     counted : ndarray of bool, shape (Y, X)
         Pixels that say how residuals are distributed.
     """
@@ -111,43 +115,60 @@ class _Field:
     residual: Floats
     score: Floats
     level: Indices
+    usual: Floats
     counted: Mask
 
     @classmethod
     def of(cls, plane: Floats, filled: Floats, counted: Mask, step: float) -> "_Field":
         """Predict each pixel of a plane from the neighbours in the filled one."""
-        middle = middle_of_neighbours(filled)
+        middle = _mean(rank_neighbours(filled)[2:6])
         residual = plane - middle
         sizes = np.where(counted, np.abs(residual), 0)
         ring = (49 * mean_around(sizes, 7) - 9 * mean_around(sizes, 3)) / 40
         spread = np.maximum(ring, 0) / np.float32(GAUSSIAN_MEAN)
-        level = _levels(mean_around(middle, 5), counted)
+        # Of a bright track and all that it touches the brightness is that of its surroundings.
+        level = _levels(_mean(rank_neighbours(mean_around(middle, 3), 3)[1:4]), counted)
         quiet = np.array(
             [np.quantile(spread[here], QUIET) for here in _each(level, counted)], np.float32
         )
         scale = np.maximum(np.maximum(spread, quiet[level]), np.float32(ROUNDING * step))
-        return cls(filled, middle, residual, residual / scale, level, counted)
+        usual = np.array([np.median(scale[here]) for here in _each(level, counted)], np.float32)
+        return cls(filled, middle, residual, residual / scale, level, usual, counted)
 
     def outliers(self, shares: tuple[float, float], pixels: int) -> Mask:
         """Find what is beyond the tails of all residuals, and alone."""
-        found, lonely = np.zeros((2, *self.score.shape), bool)
-        for sign in (1, -1):
-            scores = sign * self.score
-            limits = np.array(
-                [_limit(scores[here], shares, pixels) for here in _each(self.level, self.counted)],
-                np.float32,
-            )
-            # Levels are read off a few pixels each, and may be one too high or too low.
-            padded = np.pad(limits, 1, mode="edge")
-            limits = np.maximum(limits, np.maximum(padded[:-2], padded[2:]))[self.level]
-            places = np.nonzero(scores > LONELY * limits)
+        found = np.zeros(self.score.shape, bool)
+        lonely = found.copy()
+        limits = {sign: self._limits(sign * self.score, shares, pixels) for sign in (1, -1)}
+        for sign, limit in limits.items():
+            scores, beyond = sign * self.score, self._beyond(limit)
+            places = np.nonzero(scores > LONELY * beyond)
             alone = self._alone(places, sign)
             places = places[0][alone], places[1][alone]
             lonely[places] = True
-            found[places] = scores[places] > limits[places]
+            found[places] = scores[places] > beyond[places]
         places = np.nonzero(found)
         found[places] = ~self._in_structure(places, lonely)
-        return np.zeros_like(found) if _is_pattern(found) else found
+        if _is_pattern(found):
+            found[:] = False
+        # The residuals around a track are its own, so that they are no measure.
+        bright = self.residual > TRACK * (limits[1] * self.usual)[self.level]
+        found |= find_tracks(self.middle + self.residual, self.residual, bright)
+        return found
+
+    def _limits(self, scores: Floats, shares: tuple[float, float], pixels: int) -> Floats:
+        """Tell of each level beyond which score hardly a pixel comes by chance: (B,)."""
+        levels = _each(self.level, self.counted)
+        return np.array([_limit(scores[here], shares, pixels) for here in levels], np.float32)
+
+    def _beyond(self, limits: Floats) -> Floats:
+        """Give each pixel (Y, X) the limit of its level, or of the next one if that is higher.
+
+        They are read off a few pixels each, and may be one too high or too low.
+        """
+        padded = np.pad(limits, 1, mode="edge")
+        highest: Floats = np.maximum(limits, np.maximum(padded[:-2], padded[2:]))[self.level]
+        return highest
 
     def _alone(self, places: tuple[Indices, ...], sign: int) -> Mask:
         """Tell of pixels (K,) whether none of their neighbours knows of them."""
@@ -173,6 +194,12 @@ class _Field:
         strong = windows > least * np.abs(self.residual[places])[:, None]
         several: Mask = strong.sum(1) >= count
         return several
+
+
+def _mean(planes: list[Array]) -> Array:
+    """Average planes (Y, X)."""
+    average: Array = sum(planes[1:], planes[0]) / len(planes)
+    return average
 
 
 def _levels(brightness: Floats, counted: Mask) -> Indices:

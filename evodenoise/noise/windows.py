@@ -26,22 +26,25 @@ def mean_around(plane: Array, side: int) -> Array:
     return average
 
 
-def middle_of_neighbours(plane: Array) -> Array:
-    """Average the middle four of the eight neighbours of each pixel (Y, X): robust, and quiet."""
+def rank_neighbours(plane: Array, distance: int = 1) -> list[Array]:
+    """Sort the eight neighbours of each pixel, so many rows and columns away: (Y, X) eight times.
+
+    Robust averages are means of some of them.
+    """
     height, width = plane.shape
-    padded = np.pad(plane, 1, mode="reflect")
+    padded = np.pad(plane, distance, mode="reflect")
+    steps = (0, distance, 2 * distance)
     ranked = [
         padded[row : row + height, column : column + width].copy()
-        for row in range(3)
-        for column in range(3)
-        if (row, column) != (1, 1)
+        for row in steps
+        for column in steps
+        if (row, column) != (distance, distance)
     ]
     for one, other in NETWORK:
         least = np.minimum(ranked[one], ranked[other])
         np.maximum(ranked[one], ranked[other], out=ranked[other])
         ranked[one] = least
-    middle: Array = (ranked[2] + ranked[3] + ranked[4] + ranked[5]) / 4
-    return middle
+    return ranked
 
 
 def cut_windows(plane: Array, places: tuple[Indices, ...], reach: int) -> Array:
