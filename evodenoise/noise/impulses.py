@@ -25,6 +25,11 @@ SMALLEST_SIDE = 8
 """Pixels; a smaller image has too few to tell what is odd."""
 
 
+USUAL = 0.05, 0.95
+FARTHEST = 1000.0
+"""Quantiles of the values, and how many times what is between them a value can be away."""
+
+
 def find_impulses(image: Array, missing: Mask | None = None) -> Mask:
     """Find the pixels whose values are not the picture's, with noise or without.
 
@@ -97,12 +102,25 @@ def _find(plane: Array, known: Mask, pixels: int) -> Mask:
     """Find the impulses in some rows of one channel of an image of so many pixels."""
     if not known.any():
         return np.zeros(known.shape, bool)
-    # Shifted and scaled, so that 32 bits hold whatever the values are.
     values = np.where(known, plane, plane[known][0]).astype(np.float64)
-    low, high = values.min(), values.max()
-    span = high / 2 - low / 2  # the whole of it may be beyond the largest number
-    if not span > 0:
+    low, high = float(values.min()), float(values.max())
+    if not _between(low, high, high) > 0:
         return np.zeros(known.shape, bool)
-    scaled = (values / 2 - low / 2) / span
-    stuck = find_stuck(scaled, known)
+    stuck = find_stuck(_between(low, high, values), known)
+    # One pixel far from all others must not decide what 32 bits resolve.
+    low, high = _usual_range(values[known & ~stuck], low, high)
+    scaled = _between(low, high, values).clip(-FARTHEST, FARTHEST)
     return stuck | find_outliers(scaled, known & ~stuck, pixels)
+
+
+def _usual_range(values: Array, low: float, high: float) -> tuple[float, float]:
+    """Tell between which values most are, or else all."""
+    usual = np.quantile(values, USUAL) if values.size else (low, low)
+    return (usual[0], usual[1]) if _between(usual[0], usual[1], usual[1]) > 0 else (low, high)
+
+
+def _between(low: float, high: float, values: Any) -> Any:
+    """Shift and scale values so that `low` becomes 0 and `high` 1; 0, if they do not differ."""
+    span = high / 2 - low / 2  # the whole of it may be beyond the largest number
+    with np.errstate(over="ignore"):  # infinitely far is far
+        return (values / 2 - low / 2) / span if span > 0 else 0.0

@@ -39,6 +39,7 @@ LEAST_SHAPE, MOST_SHAPE = 0.5, 1.6  # of a Weibull distribution; about 2 is the 
 LEVELS, LEVEL_PIXELS, FEWEST_PIXELS = 16, 4096, 2000
 QUIET = 0.2  # share of the quieter pixels; the level of their residuals is the least of all
 GAUSSIAN_MEAN = 0.7978845608028654  # of the absolute value of a standard normal variable
+LEAST_SPREAD = 1e-6  # of the usual range of values; less is arithmetic
 ROUNDING = 0.6  # of a step between values; less is no residual
 
 # A star of 1.5 pixels (full width at half maximum) in the middle of a pixel, the smallest there is,
@@ -60,7 +61,7 @@ PATTERN_SIDE = 1024
 
 
 def find_outliers(plane: Array, known: Mask, pixels: int) -> Mask:
-    """Find the pixels (Y, X) of a plane from 0 to 1 that stand alone beyond all others.
+    """Find the pixels (Y, X) of a plane, mostly from 0 to 1, that stand alone beyond all others.
 
     Parameters
     ----------
@@ -131,7 +132,8 @@ class _Field:
         quiet = np.array(
             [np.quantile(spread[here], QUIET) for here in _each(level, counted)], np.float32
         )
-        scale = np.maximum(np.maximum(spread, quiet[level]), np.float32(ROUNDING * step))
+        least = np.float32(max(ROUNDING * step, LEAST_SPREAD))
+        scale = np.maximum(np.maximum(spread, quiet[level]), least)
         usual = np.array([np.median(scale[here]) for here in _each(level, counted)], np.float32)
         return cls(filled, middle, residual, residual / scale, level, usual, counted)
 

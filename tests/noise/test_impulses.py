@@ -73,6 +73,13 @@ def test_one_hot_pixel_of_many_types() -> None:
         assert np.argwhere(find_impulses(image)).tolist() == [[20, 9]]
 
 
+@pytest.mark.parametrize("peak", [1e6, 1e103, 1e308, -1e308])
+def test_a_pixel_far_beyond_all_others(peak: float) -> None:
+    image = add_noise(wave(40, 44), 5) / 1000
+    image[20, 9] = peak
+    assert np.argwhere(find_impulses(image)).tolist() == [[20, 9]]
+
+
 def test_hot_pixels_among_photons() -> None:
     hit = generator(1).random(FLAT.shape) < 0.001
     found = find_impulses(generator().poisson(4, FLAT.shape) + 40 * hit)
