@@ -84,10 +84,13 @@ def find_outliers(plane: Array, known: Mask, pixels: int) -> Mask:
     step = float(np.quantile(np.diff(values), 0.1))
     plane = fill_with_nearest(plane, known).astype(np.float32)
     middle = plane
+    # At the edge a pixel may be the end of something that is beyond it.
+    judged = np.zeros(plane.shape, bool)
+    judged[1:-1, 1:-1] = known[1:-1, 1:-1]
     for number, shares in enumerate(ROUNDS):
         field = _Field.of(plane, np.where(found, middle, plane), known & ~found, step)
         middle = field.middle
-        found = known & field.outliers(shares, pixels)
+        found = judged & field.outliers(shares, pixels)
         if number and not found.any():
             break
     return found

@@ -222,6 +222,12 @@ def test_no_impulse_is_seen_in(name: str) -> None:
     assert not find_impulses(HARMLESS[name]()).any()
 
 
+def test_what_ends_at_the_edge_is_none() -> None:
+    image = add_noise(wave(64, 64), 5)
+    image[0, 0] = image[0, 30] = image[40, 63] = 400
+    assert not find_impulses(image).any()
+
+
 def test_white_noise_has_none() -> None:
     for seed in range(20):
         assert not find_impulses(add_noise(FLAT, 10, seed=seed)).any()
