@@ -9,7 +9,7 @@ from evodenoise.cli.option import Command, Given
 from evodenoise.cli.options import make, pick
 from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_record
-from evodenoise.errors import ExitCode
+from evodenoise.errors import ExitCode, plural
 from evodenoise.images import ReadOptions
 from evodenoise.images.conversion import Conversion, FileSettings
 
@@ -30,7 +30,7 @@ def info(given: Given) -> ExitCode:
 
 def _describe(file: Path, conversion: Conversion) -> dict[str, Any]:
     """Collect what there is to say, as it stands in the JSON document."""
-    image, (noise, levels) = conversion.image, _read_noise(file, conversion)
+    image, (noise, levels, impulses) = conversion.image, _read_noise(file, conversion)
     pages, height, width = image.pages.shape[:3]
     finite = image.pixels[np.isfinite(image.pixels)]
     return {
@@ -50,12 +50,15 @@ def _describe(file: Path, conversion: Conversion) -> dict[str, Any]:
         "noise": list(levels),
         "noise_level": noise.level,
         "noise_is_white": noise.consistent,
+        "impulses": impulses,
         "metadata": list(image.metadata.names),
         "warnings": list(image.warnings),
     }
 
 
-def _read_noise(file: Path, conversion: Conversion) -> "tuple[NoiseEstimate, tuple[float, ...]]":
+def _read_noise(
+    file: Path, conversion: Conversion
+) -> "tuple[NoiseEstimate, tuple[float, ...], int]":
     """Refuse what denoising refuses; else read the noise as it does, and that of each channel."""
     from evodenoise.denoising.checks import check_image
     from evodenoise.denoising.noise_level import read_noise
@@ -91,8 +94,9 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 def _noise_words(found: dict[str, Any]) -> str:
     levels = ", ".join(f"{level:.4g}" for level in found["noise"])
     channels = f" (channels {levels})" if found["channels"] > 1 else ""
+    impulses = f"; {plural(found['impulses'], 'impulse')}" if found["impulses"] else ""
     doubt = "" if found["noise_is_white"] else "; may be correlated or not Gaussian"
-    return f"standard deviation {found['noise_level']:.4g}{channels}{doubt}"
+    return f"standard deviation {found['noise_level']:.4g}{channels}{doubt}{impulses}"
 
 
 COMMAND = Command(info, pick("file", "axes", "max_pixels", "json", "traceback", "version", "help"))

@@ -166,6 +166,11 @@ OF_DENOISING: Mapping[str, Option] = {
         "--sigma", float, "VALUE", MODEL, (DenoiseConfig, "noise_std"),
         "Noise level, as standard deviation in pixel units.",
         default="estimated from the image"),
+    "impulses": Option(
+        "--impulses", str, "NAME", MODEL, (DenoiseConfig, "impulses"),
+        "auto: dead and hot pixels, cosmic rays, salt and pepper are found and filled; off: all "
+        "pixels count.",
+        default="auto"),
     "covariance": Option(
         "--covariance", str, "NAME", MODEL, (DenoiseConfig, "covariance"),
         "dct: the decoder emits variances beside means; none: means only.",

@@ -205,6 +205,8 @@ def end_line(record: Record) -> str:
     if record["status"] == Status.SKIPPED:
         return f"{name}: skipped: {record['output']} is there"
     parts = [describe_noise(record["noise_std"], record["noise_source"])]
+    if record["impulses"]:
+        parts.append(plural(record["impulses"], "impulse"))
     if record["missing_share"]:
         parts.append(_gaps(record))
     parts.append(f"{record['wall_seconds']:.1f} s")

@@ -42,6 +42,13 @@ class Covariance(StrEnum):
     DCT = "dct"
 
 
+class Impulses(StrEnum):
+    """What becomes of dead and hot pixels, cosmic rays, salt and pepper."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Refinement(StrEnum):
     """What follows the variational autoencoder's own estimate."""
 
@@ -182,6 +189,9 @@ class DenoiseConfig:
         Share of the epochs that train means only, before variances are unlocked.
     noise_std : float or None
         Noise level in pixel units; None: estimated from the image.
+    impulses : Impulses
+        ``auto``: pixels that say nothing of the picture are found and treated as missing;
+        ``off``: all pixels count.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
@@ -242,6 +252,7 @@ class DenoiseConfig:
     covariance: Covariance = Covariance.DCT
     mean_share: float = 1 / 3
     noise_std: float | None = None
+    impulses: Impulses = Impulses.AUTO
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)
@@ -293,7 +304,7 @@ class DenoiseConfig:
         if self.lattice_patches is not None:
             _whole("lattice_patches", self.lattice_patches, 1)
         self._check_states()
-        _coerce(self, covariance=Covariance, refinement=Refinement)
+        _coerce(self, covariance=Covariance, impulses=Impulses, refinement=Refinement)
         _number("mean_share", self.mean_share, 0, 1)
         _positive("weight_floor", self.weight_floor)
         if self.noise_std is not None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evodenoise.noise.impulses import find_impulses
+
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -89,6 +91,25 @@ class DistinctChannels:
                 seen = pages[..., channel][~self.missing]
                 result[..., channel] = seen[0] if len(seen) else 0.0
         return result
+
+
+def mark_impulses(pages: Array, missing: Mask | None) -> Mask:
+    """Find the impulses of pages (T, Y, X, C), page by page: (T, Y, X).
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Pixels that do not count, and are not found either.
+
+    Returns
+    -------
+    ndarray of bool, shape (T, Y, X)
+        What `find_impulses` finds.
+    """
+    gaps = [None] * len(pages) if missing is None else missing
+    return np.stack([find_impulses(*page) for page in zip(pages, gaps, strict=True)])
 
 
 def spread_pages(missing: Mask, most: int) -> Indices:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evodenoise.config.settings import DenoiseConfig
-from evodenoise.denoising.channels import DistinctChannels
+from evodenoise.config.settings import DenoiseConfig, Impulses
+from evodenoise.denoising.channels import DistinctChannels, Mask, mark_impulses
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
     RandomSource,
@@ -49,7 +49,8 @@ def denoise(
     ----------
     image : array-like, shape (Y, X) or (Y, X, C)
         Noisy image, integer or float; C at most 4. It is not modified. Pixels with a nan are
-        missing: they are left out of the training and filled with the model's estimate.
+        missing: they are left out of the training and filled with the model's estimate. So are
+        impulses, unless the settings say otherwise.
     config : DenoiseConfig or str, optional
         Settings, or the name of a preset; by default ``balanced``, fitted to the image.
     missing : array-like, shape (Y, X), optional
@@ -150,12 +151,13 @@ def denoise_stack(
     device = resolve_device(config.device)
     generator = make_generator(rng, device)
     pages = _with_channels(noisy)
-    channels = DistinctChannels.of(pages, gaps)
+    channels, impulses = _take_apart(pages, gaps, config)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
         image = _like(channels.restore(channels.values, pages), noisy)
-        return unchanged(image, NoiseEstimate.none(pages.shape[-1]), str(device))
+        noise = NoiseEstimate.none(pages.shape[-1])
+        return unchanged(image, noise, str(device), impulses=impulses)
     deadline = None if config.time_limit is None else started + config.time_limit
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
     if not prepared.noise_std and not channels.missing.any():
@@ -173,6 +175,7 @@ def denoise_stack(
         stop_reason=_stop_reason(outcome.history),
         patch_size=grid.patch_size,
         device=str(device),
+        impulses=impulses,
         model=Checkpoint.of(outcome.fitted.model, outcome.fitted.codebook, grid, prepared.scaling),
         training_seconds=outcome.trained - started,
         reconstruction_seconds=outcome.rebuilt - outcome.trained,
@@ -243,6 +246,17 @@ def _check_model(model: Checkpoint | None) -> None:
         raise ModelError(f"model is a {type(model).__name__}; give what read_model returns")
 
 
+def _take_apart(
+    pages: Array, gaps: Mask | None, config: DenoiseConfig
+) -> tuple[DistinctChannels, int]:
+    """Take pages (T, Y, X, C) apart, impulses as missing as gaps; second, how many there are."""
+    if config.impulses is Impulses.OFF:
+        return DistinctChannels.of(pages, gaps), 0
+    impulses = mark_impulses(pages, gaps)
+    unknown = impulses if gaps is None else impulses | gaps
+    return DistinctChannels.of(pages, unknown), int(impulses.sum())
+
+
 def _with_channels(stack: Array) -> Array:
     """Give a stack an axis of channels: (T, Y, X, C)."""
     return stack if stack.ndim == 4 else stack[..., None]
@@ -283,7 +297,7 @@ def train_model(
     """
     pages, config = as_stack(stack, config)
     generator = make_generator(rng, resolve_device(config.device))
-    channels = DistinctChannels.of(_with_channels(pages))
+    channels, _ = _take_apart(_with_channels(pages), None, config)
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
     prepared = prepare(channels, config, generator=generator)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.denoising.channels import DistinctChannels, spread_pages
+from evodenoise.denoising.channels import DistinctChannels, mark_impulses, spread_pages
 from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_image
 from evodenoise.errors import ImageError
 from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise, mean_estimate
@@ -50,7 +50,7 @@ def estimate_noise(image: npt.ArrayLike, *, missing: npt.ArrayLike | None = None
 
 def read_noise(
     pages: Array, missing: Mask | None = None
-) -> tuple[NoiseEstimate, tuple[float, ...]]:
+) -> tuple[NoiseEstimate, tuple[float, ...], int]:
     """Estimate the noise of a stack; of its values only those of a few pages are copied.
 
     Parameters
@@ -66,18 +66,22 @@ def read_noise(
         What `noise_of` says of all of its pages.
     levels : tuple of float
         Standard deviation in each channel of the pages; 0 for a constant one.
+    impulses : int
+        Pixels of all pages that are impulses and tell nothing of the rest of the noise.
 
     Raises
     ------
     ImageError
         If every pixel is missing.
     """
-    channels = DistinctChannels.of(pages, missing, most_pages=MOST_READ_PAGES)
+    impulses = mark_impulses(pages, missing)
+    unknown = impulses if missing is None else impulses | missing
+    channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     estimate = noise_of(channels)
     levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
-    return estimate, tuple(levels)
+    return estimate, tuple(levels), int(impulses.sum())
 
 
 def noise_of(channels: DistinctChannels) -> NoiseEstimate:

@@ -96,6 +96,7 @@ def _together(results: Sequence[DenoiseResult]) -> DenoiseResult:
         free_energy=float(np.mean(bounds)) if bounds else math.nan,
         history=tuple(report for result in results for report in result.history),
         patch_size=sides.pop() if len(sides) == 1 else None,
+        impulses=sum(result.impulses for result in results),
         model=None,
         training_seconds=sum(result.training_seconds for result in results),
         reconstruction_seconds=sum(result.reconstruction_seconds for result in results),

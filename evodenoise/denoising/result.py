@@ -41,6 +41,8 @@ class DenoiseResult:
         Side of the patches, in pixels; None where there were none, or pages differ in it.
     device : str
         Where it was computed.
+    impulses : int
+        Pixels that were taken for impulses, and filled like missing ones.
     model : Checkpoint or None
         What was learned; None where nothing was, or each page has a model of its own.
     training_seconds, reconstruction_seconds, refinement_seconds : float
@@ -56,13 +58,16 @@ class DenoiseResult:
     stop_reason: StopReason
     patch_size: int | None
     device: str
+    impulses: int = 0
     model: Checkpoint | None = None
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0
     refinement_seconds: float = 0.0
 
 
-def unchanged(image: Array, noise: NoiseEstimate, device: str) -> DenoiseResult:
+def unchanged(
+    image: Array, noise: NoiseEstimate, device: str, *, impulses: int = 0
+) -> DenoiseResult:
     """Return an image without noise: there is nothing to remove and nothing to learn."""
     return DenoiseResult(
         image=image,
@@ -74,4 +79,5 @@ def unchanged(image: Array, noise: NoiseEstimate, device: str) -> DenoiseResult:
         stop_reason=StopReason.CONVERGED,
         patch_size=None,
         device=device,
+        impulses=impulses,
     )

@@ -233,8 +233,10 @@ class JobResult:
 
     def describe(self) -> str:
         """Say in a few words what was found."""
-        noise = describe_noise(self.denoised.noise_std, self.noise_source)
-        return f"{self.prepared.describe()}, {noise}"
+        parts = [describe_noise(self.denoised.noise_std, self.noise_source)]
+        if self.denoised.impulses:
+            parts.append(plural(self.denoised.impulses, "impulse"))
+        return ", ".join([self.prepared.describe(), *parts])
 
     def findings(self) -> tuple[str, ...]:
         """List what the user should know and only the run has shown, in plain sentences."""

@@ -71,6 +71,21 @@ def test_noise_around_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert found["missing"] == 16
 
 
+def test_noise_around_hot_pixels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = add_noise(wave(64, 48), 10)
+    pixels[np.random.default_rng(1).random(pixels.shape) < 0.05] = 400
+    np.save(tmp_path / "in.npy", pixels)
+    found = described(capsys, f"{tmp_path}/in.npy")
+    assert found["noise"] == [pytest.approx(10, rel=0.2)]
+    assert found["impulses"] == (pixels == 400).sum()
+    assert run(f"info {tmp_path}/in.npy") == 0
+    assert f"; {found['impulses']} impulses" in " ".join(capsys.readouterr().out.split())
+    np.save(tmp_path / "in.npy", add_noise(wave(64, 48), 10))
+    assert described(capsys, f"{tmp_path}/in.npy")["impulses"] == 0
+    assert run(f"info {tmp_path}/in.npy") == 0
+    assert "impulse" not in capsys.readouterr().out
+
+
 def test_values_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.ones((16, 18), np.float32)
     pixels[0, :2] = np.nan

@@ -22,6 +22,7 @@ from evodenoise.config.settings import (
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checks import check_image
 from evodenoise.denoising.denoise import denoise, denoise_stack
+from evodenoise.denoising.pages import denoise_pages
 from evodenoise.errors import ConfigError, DeviceError, ImageError, InvalidInputError, TrainingError
 from evodenoise.tvae.training import EpochReport
 
@@ -602,6 +603,49 @@ def test_gaps_in_an_image_without_noise_are_filled_and_nothing_else() -> None:
     assert np.isfinite(result.image).all()
     assert not result.std[~missing].any()
     assert result.noise_std == 0
+
+
+# --- impulses
+
+
+def with_hot_pixels(clean: Array, std: float) -> tuple[Array, Array]:
+    """Add noise and set a fiftieth of the pixels to a value that no other has."""
+    hit = np.random.default_rng(1).random(clean.shape) < 0.02
+    return np.where(hit, 400.0, add_noise(clean, std)), hit
+
+
+def test_impulses_are_filled_as_missing_pixels_are() -> None:
+    clean = wave(40, 40)
+    noisy, hit = with_hot_pixels(clean, 10)
+    config = replace(QUICK, epochs=5)
+    result = denoise(noisy, config)
+    assert result.impulses == hit.sum()
+    assert psnr(clean[hit], result.image[hit]) > 22
+    expected = denoise(noisy, replace(config, impulses="off"), missing=hit)
+    np.testing.assert_array_equal(result.image, expected.image)
+    assert result.noise_std == expected.noise_std
+    assert expected.impulses == 0
+    spoilt = denoise(noisy, replace(config, impulses="off"))
+    assert psnr(clean, spoilt.image) < psnr(clean, result.image) - 5
+
+
+def test_impulses_of_an_image_without_noise_are_filled_and_nothing_else() -> None:
+    image = as_dtype(wave(64, 64), "uint8")
+    chance = np.random.default_rng(1).random(image.shape)
+    hit = np.abs(chance - 0.5) > 0.47
+    noisy = np.where(chance < 0.5, 0, 255).astype(np.uint8)
+    noisy[~hit] = image[~hit]
+    result = denoise(noisy, QUICK)
+    assert result.impulses == hit.sum()
+    np.testing.assert_array_equal(result.image[~hit], image[~hit])
+    assert psnr(image[hit], result.image[hit]) > 20
+
+
+def test_impulses_are_found_page_by_page() -> None:
+    pages = np.stack([with_hot_pixels(wave(40, 40), 5)[0], add_noise(wave(40, 40), 5)])
+    alone = [denoise(page, QUICK).impulses for page in pages]
+    assert alone[0] > 0 == alone[1]
+    assert denoise_stack(pages, QUICK).impulses == denoise_pages(pages, QUICK).impulses == alone[0]
 
 
 def test_a_page_of_which_nothing_is_known_says_nothing_of_the_noise() -> None:

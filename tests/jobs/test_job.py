@@ -121,6 +121,27 @@ def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[s
     assert Path("r.csv").read_bytes() == written
 
 
+# --- impulses
+
+
+def test_the_number_of_impulses_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = add_noise(wave(40, 40), 5)
+    pixels[10, 20] = pixels[30, 5] = 500
+    np.save("some.npy", pixels)
+    assert the_record(capsys, "some.npy")["impulses"] == 2
+    assert the_record(capsys, "some.npy --impulses off")["impulses"] == 0
+    assert the_record(capsys, "in.png")["impulses"] == 0
+    assert run(f"some.npy --overwrite {QUICK}") == 0
+    assert " (estimated), 2 impulses, " in capsys.readouterr().err
+    assert run(f"some.npy in.png -o out/ --report r.csv {QUICK}") == 0
+    err = capsys.readouterr().err
+    assert re.search(r"some.npy: noise .*, 2 impulses, ", err)
+    assert err.count("impulse") == 1
+    with Path("r.csv").open() as stream:
+        records = {record["input"]: record for record in csv.DictReader(stream)}
+    assert records["some.npy"]["impulses"] == "2"
+
+
 # --- gaps
 
 
