@@ -106,12 +106,15 @@ def choose_levelling(
     Levelling or None
         None: the noise has one level, and no values are to be restored.
     """
-    seen = ~channels.missing
     restore = config.clipped is Clipped.RESTORE
+    level = config.noise_std or noise.level
+    if config.gain is None and not (restore and level):
+        return None
+    seen = ~channels.missing
     curves = _curves(config, noise)
     planes = [channels.values[..., c][seen] for c in range(len(curves))]
     bounds = [find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True)]
-    if config.gain is None and not (restore and any(bounds)):
+    if config.gain is None and not any(bounds):
         return None
     return Levelling(
         tuple(

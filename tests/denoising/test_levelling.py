@@ -133,6 +133,12 @@ def test_without_clipped_values_there_is_nothing_to_restore() -> None:
     np.testing.assert_array_equal(restored.image, denoise(noisy, config).image)
 
 
+def test_an_image_without_noise_has_nothing_to_restore() -> None:
+    drawing = np.where(np.arange(40) < 20, 0.0, 255.0) * np.ones((40, 1))
+    restored = denoise(drawing, replace(CONFIG, clipped="restore"))
+    np.testing.assert_array_equal(restored.image, drawing)
+
+
 # --- strength
 
 
