@@ -171,6 +171,27 @@ OF_DENOISING: Mapping[str, Option] = {
         "auto: dead and hot pixels, cosmic rays, salt and pepper are found and filled; off: all "
         "pixels count.",
         default="auto"),
+    "gain": Option(
+        "--gain", float, "VALUE", MODEL, (DenoiseConfig, "gain"),
+        "Photon noise: its variance per unit of signal, in pixel units.",
+        default="no photon noise"),
+    "readout": Option(
+        "--readout", float, "VALUE", MODEL, (DenoiseConfig, "readout"),
+        "With --gain: standard deviation of the noise without light, in pixel units.",
+        default=0),
+    "offset": Option(
+        "--offset", float, "VALUE", MODEL, (DenoiseConfig, "offset"),
+        "With --gain: the value without light, in pixel units.",
+        default=0),
+    "strength": Option(
+        "--strength", float, "FACTOR", MODEL, (DenoiseConfig, "strength"),
+        "Times the noise level, given or estimated: 0.5 is gentler, 2 stronger.",
+        default=1),
+    "clipped": Option(
+        "--clipped", str, "NAME", MODEL, (DenoiseConfig, "clipped"),
+        "keep: tones near black and white stay means of clipped values; restore: they become "
+        "those of values before they were clipped.",
+        default="keep"),
     "covariance": Option(
         "--covariance", str, "NAME", MODEL, (DenoiseConfig, "covariance"),
         "dct: the decoder emits variances beside means; none: means only.",

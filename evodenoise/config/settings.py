@@ -21,6 +21,10 @@ MAXIMUM_WIDTH = 2**20
 """Of a hidden layer; beyond it no machine has the memory."""
 
 
+MOST_OFFSET = 1e30
+"""Pixel units; no black level is so far from 0, and its square can be computed."""
+
+
 class Mutation(StrEnum):
     """How an offspring differs from its parent."""
 
@@ -55,6 +59,13 @@ class Refinement(StrEnum):
     NONE = "none"
     GAUSSIAN = "gaussian"
     FULL = "full"
+
+
+class Clipped(StrEnum):
+    """What becomes of values that the file could not hold and that were clipped."""
+
+    KEEP = "keep"
+    RESTORE = "restore"
 
 
 def _whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
@@ -192,6 +203,18 @@ class DenoiseConfig:
     impulses : Impulses
         ``auto``: pixels that say nothing of the picture are found and treated as missing;
         ``off``: all pixels count.
+    gain : float or None
+        Photon noise: variance per unit of signal, in pixel units; None: not known.
+    readout : float or None
+        With a gain, standard deviation of the noise without light, in pixel units; None: 0.
+    offset : float or None
+        With a gain, the value without light, in pixel units; None: 0.
+    strength : float
+        Times the noise level, given or estimated: less keeps more of noise and detail.
+    clipped : Clipped
+        ``keep``: tones are the means of what is recorded, as those of clipped frames averaged;
+        ``restore``: of values before they were clipped, so that near black and white, too, they
+        carry no bias.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
@@ -253,6 +276,11 @@ class DenoiseConfig:
     mean_share: float = 1 / 3
     noise_std: float | None = None
     impulses: Impulses = Impulses.AUTO
+    gain: float | None = None
+    readout: float | None = None
+    offset: float | None = None
+    strength: float = 1.0
+    clipped: Clipped = Clipped.KEEP
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)
@@ -304,11 +332,16 @@ class DenoiseConfig:
         if self.lattice_patches is not None:
             _whole("lattice_patches", self.lattice_patches, 1)
         self._check_states()
-        _coerce(self, covariance=Covariance, impulses=Impulses, refinement=Refinement)
+        _coerce(
+            self,
+            covariance=Covariance,
+            impulses=Impulses,
+            refinement=Refinement,
+            clipped=Clipped,
+        )
         _number("mean_share", self.mean_share, 0, 1)
         _positive("weight_floor", self.weight_floor)
-        if self.noise_std is not None:
-            _positive("noise level", self.noise_std)
+        self._check_noise()
         _positive("posterior_mass", self.posterior_mass)
         _number("posterior_mass", self.posterior_mass, 0, 1)
         _positive("initial_active", self.initial_active)
@@ -316,6 +349,25 @@ class DenoiseConfig:
         _number("settled", self.settled, 0)
         if self.time_limit is not None:
             _positive("time limit", self.time_limit)
+
+    def _check_noise(self) -> None:
+        """Demand numbers in range that say one thing about the noise, not two."""
+        _positive("strength", self.strength)
+        if self.noise_std is not None:
+            _positive("noise level", self.noise_std)
+        if self.gain is None:
+            for name in ("readout", "offset"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(
+                        f"{name} belongs to photon noise and needs a gain; noise of one level "
+                        "everywhere has a sigma only"
+                    )
+            return
+        if self.noise_std is not None:
+            raise ConfigError("sigma says that the noise has one level, gain that it has not")
+        _positive("gain", self.gain)
+        _number("readout", 0.0 if self.readout is None else self.readout, 0)
+        _number("offset", 0.0 if self.offset is None else self.offset, -MOST_OFFSET, MOST_OFFSET)
 
     def _check_states(self) -> None:
         _whole("states", self.states, 1, 2**20)

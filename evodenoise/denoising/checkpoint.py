@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising.levelling import Levelling
 from evodenoise.denoising.model_file import CODEBOOK, Header, pack, unpack
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ImageError
@@ -36,7 +37,9 @@ class Checkpoint:
     codebook : Tensor of int16, shape (M, K)
         Codes of patches: where the search for those of new patches starts.
     scaling : Scaling
-        From pixels to the values that it was trained on.
+        From pixels, or what the levelling makes of them, to the values that it was trained on.
+    levelling : Levelling or None
+        What gave noise that follows the signal one level.
     """
 
     latents: int
@@ -48,10 +51,16 @@ class Checkpoint:
     weights: dict[str, Tensor]
     codebook: Tensor
     scaling: Scaling
+    levelling: Levelling | None = None
 
     @classmethod
     def of(
-        cls, model: BinaryLatentVAE, codebook: Tensor, grid: PatchGrid, scaling: Scaling
+        cls,
+        model: BinaryLatentVAE,
+        codebook: Tensor,
+        grid: PatchGrid,
+        scaling: Scaling,
+        levelling: Levelling | None = None,
     ) -> "Checkpoint":
         """Take down what a sibling image will need, on the CPU.
 
@@ -65,6 +74,8 @@ class Checkpoint:
             Of an image that it was trained on.
         scaling : Scaling
             Of its values.
+        levelling : Levelling, optional
+            Of its noise.
         """
         return cls(
             latents=model.latents,
@@ -76,6 +87,7 @@ class Checkpoint:
             weights={name: value.cpu() for name, value in model.state_dict().items()},
             codebook=codebook.cpu(),
             scaling=scaling,
+            levelling=levelling,
         )
 
     def build(self, device: torch.device) -> BinaryLatentVAE:
@@ -125,6 +137,7 @@ class Checkpoint:
             covariance=self.covariance,
             unlocked=self.unlocked,
             scaling=self.scaling,
+            levelling=self.levelling,
         )
         return pack(header, {**self.weights, CODEBOOK: self.codebook})
 

@@ -170,13 +170,13 @@ def denoise_stack(
         std=std.reshape(noisy.shape),
         noise_std=prepared.noise_std,
         noise_estimate=prepared.noise,
-        free_energy=prepared.scaling.log_density(outcome.free_energy, grid.pixels),
+        free_energy=prepared.log_density(outcome.free_energy),
         history=outcome.history,
         stop_reason=_stop_reason(outcome.history),
         patch_size=grid.patch_size,
         device=str(device),
         impulses=impulses,
-        model=Checkpoint.of(outcome.fitted.model, outcome.fitted.codebook, grid, prepared.scaling),
+        model=_keep(prepared, outcome.fitted),
         training_seconds=outcome.trained - started,
         reconstruction_seconds=outcome.rebuilt - outcome.trained,
         refinement_seconds=outcome.refined - outcome.rebuilt,
@@ -227,8 +227,9 @@ def _in_pixels(
     prepared: Prepared, channels: DistinctChannels, pages: Array, outcome: _Outcome
 ) -> tuple[Array, Array]:
     """Turn scaled estimates and their variances into pixels and deviations (T, Y, X, C)."""
-    image = channels.restore(prepared.scaling.undo(outcome.estimate), pages)
-    std = channels.restore(prepared.scaling.undo_std(outcome.variance), np.zeros(pages.shape))
+    values, deviations = prepared.to_pixels(outcome.estimate, outcome.variance)
+    image = channels.restore(values, pages)
+    std = channels.restore(deviations, np.zeros(pages.shape))
     if not prepared.noise_std:
         seen = ~channels.missing
         image[seen], std[seen] = pages[seen], 0.0
@@ -302,23 +303,27 @@ def train_model(
         raise ImageError("the images are constant; there is nothing to learn from")
     prepared = prepare(channels, config, generator=generator)
     _, fitted = _train(prepared, None, on_epoch)
+    return _keep(prepared, fitted)
+
+
+def _keep(prepared: Prepared, fitted: Fitted) -> Checkpoint:
+    """Take down what was learned."""
     grid = prepared.denoiser.sources[0].grid
-    return Checkpoint.of(fitted.model, fitted.codebook, grid, prepared.scaling)
+    return Checkpoint.of(fitted.model, fitted.codebook, grid, prepared.scaling, prepared.levelling)
 
 
 def _train(
     prepared: Prepared, checkpoint: Checkpoint | None, on_epoch: OnEpoch | None
 ) -> tuple[tuple[EpochReport, ...], Fitted]:
     """Train until the end, or until the caller has seen enough; report in pixel units."""
-    scaling, values = prepared.scaling, prepared.denoiser.sources[0].grid.pixels
     history: list[EpochReport] = []
 
     def note(report: EpochReport) -> bool:
         history.append(
             dataclasses.replace(
                 report,
-                noise_std=report.noise_std * scaling.std,
-                free_energy=scaling.log_density(report.free_energy, values),
+                noise_std=report.noise_std * prepared.scaling.std * prepared.unit,
+                free_energy=prepared.log_density(report.free_energy),
             )
         )
         return on_epoch is not None and bool(on_epoch(history[-1]))

@@ -2,10 +2,12 @@
 
 A safetensors file. Its metadata has one entry, ``evodenoise``, a JSON document::
 
-    {"format_version": 2,
+    {"format_version": 3,
      "latents": H, "hidden": [H_1, ...], "patch_size": p, "channels": C,
      "covariance": true, "unlocked": true,
-     "scaling": {"peak": ..., "deviation": ..., "offset": [C], "mixing": [C x C]}}
+     "scaling": {"peak": ..., "deviation": ..., "offset": [C], "mixing": [C x C]},
+     "levelling": null or, for each channel, {"values": [K], "stds": [K], "gain": ...,
+                  "low": ..., "high": ..., "bounds": null or [2], "restore": false}}
 
 and its tensors, with D = p*p*C and E = 2 D outputs if there is a covariance, else D, are::
 
@@ -15,7 +17,7 @@ and its tensors, with D = p*p*C and E = 2 D outputs if there is a covariance, el
 
 A file is believed only after the sizes in its header have been found in range, and each tensor to
 be of the type and the shape that they demand; no more is allocated than the file holds.
-Version 1 was a pickle, which can hold code; it is not read any more.
+Version 1 was a pickle, which can hold code, and version 2 had no levelling; neither is read.
 """
 
 import json
@@ -33,11 +35,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evodenoise.config.settings import MAXIMUM_LATENTS, MAXIMUM_WIDTH, MINIMUM_PATCH_SIZE
+from evodenoise.denoising.levelling import Levelling
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ModelError
 
 ENTRY = "evodenoise"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LARGEST_FILE = 1 << 30
 """Bytes; no model comes near it."""
 
@@ -65,6 +68,7 @@ class Header:
     covariance: bool
     unlocked: bool
     scaling: Scaling
+    levelling: Levelling | None = None
 
     def to_json(self) -> str:
         """Write it as in the file."""
@@ -82,6 +86,7 @@ class Header:
                     "offset": scaling.offset.tolist(),
                     "mixing": scaling.mixing.tolist(),
                 },
+                "levelling": self.levelling and self.levelling.to_json(),
             }
         )
 
@@ -217,6 +222,7 @@ def _parse(text: str | None) -> Header:
         covariance=document["covariance"],
         unlocked=document["unlocked"],
         scaling=_parse_scaling(document.get("scaling"), document["channels"]),
+        levelling=_parse_levelling(document.get("levelling"), document["channels"]),
     )
 
 
@@ -234,6 +240,18 @@ def _parse_scaling(fields: Any, channels: int) -> Scaling:
     _demand(peak > 0 and deviation > 0 and 0 < scaling.std < math.inf, "scaling out of range")
     _demand(np.linalg.cond(mixing) < MOST_UNEQUAL, "a mixture of channels that cannot be undone")
     return scaling
+
+
+def _parse_levelling(fields: Any, channels: int) -> Levelling | None:
+    """Make the maps of the channels, if there are any."""
+    if fields is None:
+        return None
+    try:
+        levelling = Levelling.from_json(fields)
+    except Exception:  # whatever damage does
+        raise ModelError("is damaged: noise levels out of range; train the model anew") from None
+    _demand(len(levelling.maps) == channels, "noise levels of other channels")
+    return levelling
 
 
 def _numbers(values: Any, shape: Sequence[int]) -> Any:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
     from evodenoise.denoising.result import DenoiseResult
 
-OF_THE_MODEL = ("covariance", "patch_size", "latents", "hidden")
+OF_THE_MODEL = (
+    *("covariance", "patch_size", "latents", "hidden"),
+    *("gain", "readout", "offset", "clipped"),
+)
 """Settings that a trained model brings along."""
 
 
@@ -227,7 +230,7 @@ class JobResult:
         """Where the noise level that was used comes from."""
         if not self.denoised.noise_std:
             return NoiseSource.NONE
-        if self.prepared.config.noise_std:
+        if self.prepared.config.noise_std or self.prepared.config.gain:
             return NoiseSource.GIVEN
         return NoiseSource.ESTIMATED
 

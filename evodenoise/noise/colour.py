@@ -156,7 +156,8 @@ def _combine(flat: Floats, growth: Floats) -> Floats:
     levels = flat.mean(1)
     middle = weighted_median(levels[None], weights[None])[0]
     weights[levels > OUTLYING * middle] = 0
-    return np.average(flat, axis=0, weights=weights)
+    averaged: Floats = np.average(flat, axis=0, weights=weights)
+    return averaged
 
 
 def _smooth(variances: Floats, concave_below: float) -> Floats:

@@ -6,7 +6,7 @@ Dimensions: Y, X height and width, C channels.
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,11 @@ class NoiseEstimate:
     def level(self) -> float:
         """The level to denoise by: `std`, or `coarse_std` where that says next to nothing."""
         return self.coarse_std if self.blurred else self.std
+
+    def of_level(self, std: float) -> "NoiseEstimate":
+        """Return the estimate for channels whose level is known and the same: the rest stays."""
+        levels = (std,) * len(self.per_channel)
+        return replace(self, std=std, per_channel=levels, coarse_std=std)
 
     @classmethod
     def none(cls, channels: int) -> "NoiseEstimate":

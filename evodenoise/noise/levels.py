@@ -272,7 +272,8 @@ def _free(binned: Binned) -> Floats:
     for _ in range(40):
         credit = _credit(binned, curve)
         system = np.diag(credit + 1e-6) + STIFFNESS * bends.T @ bends
-        curve = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
+        solved: Floats = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
+        curve = solved
     return curve
 
 

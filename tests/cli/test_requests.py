@@ -141,6 +141,30 @@ def test_a_noise_level_is_refused_in_one_sentence_whatever_it_is(
 
 
 @pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--gain 0", "gain is 0.0; it must be a finite number above 0"),
+        ("--gain nan", "gain is nan; it must be a finite number above 0"),
+        ("--gain 1 --readout -1", "readout is -1.0; it must be a finite number, at least 0"),
+        ("--readout 2", "readout belongs to photon noise and needs a gain"),
+        ("--gain 1 --sigma 5", "sigma says that the noise has one level, gain that it has not"),
+        ("--strength 0", "strength is 0.0; it must be a finite number above 0"),
+        ("--strength inf", "strength is inf; it must be a finite number above 0"),
+        ("--clipped both", "clipped 'both' is unknown; use one of keep, restore"),
+        ("--load-model m --gain 1", "--load-model brings its own gain; leave out --gain"),
+    ],
+)
+def test_what_makes_no_sense_of_the_noise_is_refused_in_one_line(
+    options: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"a.png {options}") == 2
+    err = capsys.readouterr().err
+    assert reason in err
+    assert err.startswith("evodenoise: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("stream", "command", "reason"),
     [
         ("stdin", "-", "-: stdin is closed; redirect a file to it, or name one"),

@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evodenoise.denoising.checkpoint import Checkpoint, read_model
+from evodenoise.denoising.levelling import Levelling
 from evodenoise.denoising.scaling import Scaling, mixing_matrix
 from evodenoise.errors import ModelError
+from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.stabilisation import Stabilisation
 from evodenoise.patches.grid import PatchGrid
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.states import pack_states
@@ -108,6 +111,12 @@ def foreign() -> bytes:
     return struct.pack("<Q", len(whole)) + whole + values
 
 
+def with_levels(count: int = 3, **changes: Any) -> bytes:
+    """Add a levelling of so many channels, with changes in each."""
+    one = Levelling((Stabilisation.of(LevelCurve.constant(2.0), 0, 255),)).to_json()[0]
+    return with_header(levelling=[{**one, **changes}] * count)
+
+
 NOT_OURS = "is damaged or not a model of evodenoise"
 DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", NOT_OURS),
@@ -157,6 +166,11 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "offset uneven": (lambda: with_scaling(offset=[0.5, [1], 2]), "scaling of another shape"),
     "mixing singular": (lambda: with_scaling(mixing=[[1.0] * 3] * 3), "cannot be undone"),
     "mixing nan": (lambda: with_scaling(mixing=[[float("nan")] * 3] * 3), "not finite"),
+    "levels of text": (lambda: with_header(levelling="all"), "noise levels out of range"),
+    "levels of no noise": (lambda: with_levels(stds=[0.0]), "noise levels out of range"),
+    "levels not finite": (lambda: with_levels(values=[float("nan")]), "noise levels out of range"),
+    "levels without an end": (lambda: with_levels(high=float("inf")), "noise levels out of"),
+    "levels of one channel": (lambda: with_levels(count=1), "noise levels of other channels"),
     "prior of zero": (lambda: with_value("prior", 0), "prior out of range"),
     "prior of one": (lambda: with_value("prior", 1), "prior out of range"),
     "prior nan": (lambda: with_value("prior", np.nan), "prior is not finite"),

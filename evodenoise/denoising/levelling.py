@@ -1,0 +1,157 @@
+"""Channels whose noise follows the signal, made ones of one noise level, and back.
+
+Dimensions: C channels.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.config.settings import Clipped, DenoiseConfig
+from evodenoise.denoising.channels import DistinctChannels
+from evodenoise.noise.clipping import find_bounds
+from evodenoise.noise.curves import Floats, LevelCurve, PhotonNoise
+from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.noise.stabilisation import Stabilisation
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Levelling:
+    """A stabilisation of each channel.
+
+    Attributes
+    ----------
+    maps : tuple of Stabilisation, length C
+        After them the noise of each channel has a standard deviation of 1.
+    """
+
+    maps: tuple[Stabilisation, ...]
+
+    def apply(self, pixels: Array) -> Floats:
+        """Map pixels (..., C), in float64."""
+        return self._each(lambda one, plane: one.apply(plane), pixels)
+
+    def undo(self, estimate: Array) -> Floats:
+        """Map estimates (..., C) of clean mapped values to those of clean pixels."""
+        return self._each(lambda one, plane: one.undo(plane), estimate)
+
+    def undo_std(self, estimate: Array, std: Array) -> Floats:
+        """Turn standard deviations of estimates (..., C) into those of pixels."""
+        return self._each(lambda one, plane, spread: one.undo_std(plane, spread), estimate, std)
+
+    def log_slope(self, pixels: Array) -> float:
+        """Return the mean logarithm of the slope of the maps at pixels (..., C)."""
+        return float(np.mean([one.log_slope(pixels[..., c]) for c, one in enumerate(self.maps)]))
+
+    def level(self, pixels: Array) -> float:
+        """Return the root mean square of the noise of pixels (..., C), in their units."""
+        levels = [one.curve.level(pixels[..., c]) for c, one in enumerate(self.maps)]
+        return math.hypot(*levels) / math.sqrt(len(levels))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Take down what the maps are made of."""
+        return [
+            {
+                "values": list(one.curve.values),
+                "stds": list(one.curve.stds),
+                "gain": one.curve.growth,
+                "low": one.low,
+                "high": one.high,
+                "bounds": one.bounds
+                and [end if math.isfinite(end) else None for end in one.bounds],
+                "restore": one.restore,
+            }
+            for one in self.maps
+        ]
+
+    @classmethod
+    def from_json(cls, fields: Sequence[Mapping[str, Any]]) -> "Levelling":
+        """Make the maps of what `to_json` took down.
+
+        Raises
+        ------
+        Exception
+            Of any kind, if it is damaged.
+        """
+        return cls(tuple(map(_parse, fields)))
+
+    def _each(self, of: Callable[..., Floats], *planes: Array) -> Floats:
+        """Compute something of each channel of arrays (..., C)."""
+        mapped = [of(one, *(each[..., c] for each in planes)) for c, one in enumerate(self.maps)]
+        return np.stack(mapped, axis=-1)
+
+
+def choose_levelling(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate
+) -> Levelling | None:
+    """Find the maps that images need.
+
+    Parameters
+    ----------
+    channels : DistinctChannels
+        Values that are not constant.
+    config : DenoiseConfig
+        Settings: what is known of the noise, and what is wanted of clipped values.
+    noise : NoiseEstimate
+        What the images say about it.
+
+    Returns
+    -------
+    Levelling or None
+        None: the noise has one level, and no values are to be restored.
+    """
+    restore = config.clipped is Clipped.RESTORE
+    level = config.noise_std or noise.level
+    if config.gain is None and not (restore and level):
+        return None
+    seen = ~channels.missing
+    curves = _curves(config, noise)
+    planes = [channels.values[..., c][seen] for c in range(len(curves))]
+    bounds = [find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True)]
+    if config.gain is None and not any(bounds):
+        return None
+    return Levelling(
+        tuple(
+            Stabilisation.of(curve, plane.min(), plane.max(), bounds=ends, restore=restore)
+            for curve, plane, ends in zip(curves, planes, bounds, strict=True)
+        )
+    )
+
+
+def _curves(config: DenoiseConfig, noise: NoiseEstimate) -> list[LevelCurve]:
+    """Say how the noise of each channel follows the signal."""
+    if config.gain is not None:
+        curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)
+        return [curve] * len(noise.per_channel)
+    if config.noise_std is not None:
+        return [LevelCurve.constant(config.noise_std)] * len(noise.per_channel)
+    return [LevelCurve.constant(level or noise.level) for level in noise.per_channel]
+
+
+def _finite_or_none(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _parse(fields: Mapping[str, Any]) -> Stabilisation:
+    """Make the map of a channel of what was taken down; damage raises whatever it may."""
+    values, stds = (tuple(map(float, fields[name])) for name in ("values", "stds"))
+    gain, low, high = (float(fields[name]) for name in ("gain", "low", "high"))
+    photon = PhotonNoise(gain, stds[0], values[0]) if gain else None
+    bounds = fields["bounds"]
+    if bounds is not None:
+        first, last = bounds
+        bounds = (
+            -math.inf if first is None else float(first),
+            math.inf if last is None else float(last),
+        )
+    if not (math.isfinite(high - low) and low <= high):
+        raise ValueError("a range of means that is none")
+    return Stabilisation.of(
+        LevelCurve(values, stds, photon), low, high, bounds=bounds, restore=bool(fields["restore"])
+    )
