@@ -13,6 +13,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
+    Mask,
     RandomSource,
     as_array,
     as_mask,
@@ -21,6 +22,7 @@ from evodenoise.denoising.checks import (
     make_generator,
 )
 from evodenoise.denoising.denoiser import Fitted, OnShare
+from evodenoise.denoising.low_counts import denoise_few_counts
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.denoising.result import Array, DenoiseResult, unchanged
 from evodenoise.errors import ImageError, ModelError, TrainingError
@@ -143,23 +145,43 @@ def denoise_stack(
     ImageError, ConfigError, DeviceError, TrainingError
         As in `denoise`.
     """
-    started = time.perf_counter()
     noisy, config = as_stack(stack, config)
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
-    device = resolve_device(config.device)
-    generator = make_generator(rng, device)
+    generator = make_generator(rng, resolve_device(config.device))
+
+    def once(pages: Array, settings: DenoiseConfig, hidden: Mask | None) -> DenoiseResult:
+        return _denoise(pages, settings, hidden, model, generator, on_epoch, on_reconstruction)
+
+    if model is not None:
+        return once(noisy, config, gaps)
+    result = denoise_few_counts(noisy, config, gaps, once)
+    return dataclasses.replace(result, image=_like(result.image, noisy))
+
+
+def _denoise(
+    noisy: Array,
+    config: DenoiseConfig,
+    gaps: Mask | None,
+    model: Checkpoint | None,
+    generator: torch.Generator,
+    on_epoch: OnEpoch | None,
+    on_reconstruction: OnShare | None,
+) -> DenoiseResult:
+    """Denoise pages as they are."""
+    started = time.perf_counter()
+    device = str(generator.device)
     pages = _with_channels(noisy)
     channels = DistinctChannels.of(pages, gaps)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
         image = _like(channels.restore(channels.values, pages), noisy)
-        return unchanged(image, NoiseEstimate.none(pages.shape[-1]), str(device))
+        return unchanged(image, NoiseEstimate.none(pages.shape[-1]), device)
     deadline = None if config.time_limit is None else started + config.time_limit
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
     if not prepared.noise_std and not channels.missing.any():
-        return unchanged(noisy.copy(), prepared.noise, str(device))
+        return unchanged(noisy.copy(), prepared.noise, device)
     outcome = _run(prepared, model, on_epoch, on_reconstruction)
     image, std = _in_pixels(prepared, channels, pages, outcome)
     grid = prepared.denoiser.sources[0].grid
@@ -172,7 +194,7 @@ def denoise_stack(
         history=outcome.history,
         stop_reason=_stop_reason(outcome.history),
         patch_size=grid.patch_size,
-        device=str(device),
+        device=device,
         model=_keep(prepared, outcome.fitted),
         training_seconds=outcome.trained - started,
         reconstruction_seconds=outcome.rebuilt - outcome.trained,
