@@ -10,9 +10,10 @@ import numpy.typing as npt
 import torch
 
 from evodenoise.config.settings import DenoiseConfig, Impulses
-from evodenoise.denoising.channels import DistinctChannels, Mask, mark_impulses
+from evodenoise.denoising.channels import DistinctChannels, mark_impulses
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
+    Mask,
     RandomSource,
     as_array,
     as_mask,
@@ -21,6 +22,7 @@ from evodenoise.denoising.checks import (
     make_generator,
 )
 from evodenoise.denoising.denoiser import Fitted, OnShare
+from evodenoise.denoising.low_counts import denoise_few_counts
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.denoising.result import Array, DenoiseResult, unchanged
 from evodenoise.errors import ImageError, ModelError, TrainingError
@@ -144,12 +146,32 @@ def denoise_stack(
     ImageError, ConfigError, DeviceError, TrainingError
         As in `denoise`.
     """
-    started = time.perf_counter()
     noisy, config = as_stack(stack, config)
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
-    device = resolve_device(config.device)
-    generator = make_generator(rng, device)
+    generator = make_generator(rng, resolve_device(config.device))
+
+    def once(pages: Array, settings: DenoiseConfig, hidden: Mask | None) -> DenoiseResult:
+        return _denoise(pages, settings, hidden, model, generator, on_epoch, on_reconstruction)
+
+    if model is not None:
+        return once(noisy, config, gaps)
+    result = denoise_few_counts(noisy, config, gaps, once)
+    return dataclasses.replace(result, image=_like(result.image, noisy))
+
+
+def _denoise(
+    noisy: Array,
+    config: DenoiseConfig,
+    gaps: Mask | None,
+    model: Checkpoint | None,
+    generator: torch.Generator,
+    on_epoch: OnEpoch | None,
+    on_reconstruction: OnShare | None,
+) -> DenoiseResult:
+    """Denoise pages as they are."""
+    started = time.perf_counter()
+    device = str(generator.device)
     pages = _with_channels(noisy)
     channels, impulses = _take_apart(pages, gaps, config)
     if channels.missing.all():
@@ -157,11 +179,11 @@ def denoise_stack(
     if channels.constant:
         image = _like(channels.restore(channels.values, pages), noisy)
         noise = NoiseEstimate.none(pages.shape[-1])
-        return unchanged(image, noise, str(device), impulses=impulses)
+        return unchanged(image, noise, device, impulses=impulses)
     deadline = None if config.time_limit is None else started + config.time_limit
     prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
     if not prepared.noise_std and not channels.missing.any():
-        return unchanged(noisy.copy(), prepared.noise, str(device))
+        return unchanged(noisy.copy(), prepared.noise, device)
     outcome = _run(prepared, model, on_epoch, on_reconstruction)
     image, std = _in_pixels(prepared, channels, pages, outcome)
     grid = prepared.denoiser.sources[0].grid
@@ -174,7 +196,7 @@ def denoise_stack(
         history=outcome.history,
         stop_reason=_stop_reason(outcome.history),
         patch_size=grid.patch_size,
-        device=str(device),
+        device=device,
         impulses=impulses,
         model=_keep(prepared, outcome.fitted),
         training_seconds=outcome.trained - started,

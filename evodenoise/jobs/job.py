@@ -245,7 +245,12 @@ class JobResult:
         """List what the user should know and only the run has shown, in plain sentences."""
         noise, found = self.denoised.noise_estimate, []
         if self.prepared.job.model is not None and self.denoised.model is None:
-            found.append("an image without noise teaches nothing; no model was written")
+            what = (
+                "so few photons teach too little"
+                if self.denoised.noise_std
+                else ("an image without noise teaches nothing")
+            )
+            found.append(f"{what}; no model was written")
         if not noise.consistent:
             advice = "" if self.noise_source is NoiseSource.GIVEN else "; --sigma sets its level"
             found.append(

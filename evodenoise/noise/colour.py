@@ -114,7 +114,9 @@ def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
 
 def orders_of(side: int) -> Floats:
     """Return the order sqrt(u^2 + v^2) of each coefficient: (p, p)."""
-    return np.hypot(*np.indices((side, side)))
+    rows, columns = np.indices((side, side))
+    orders: Floats = np.hypot(rows, columns)
+    return orders
 
 
 def _measure(spectra: Floats, strata: Indices) -> Floats:

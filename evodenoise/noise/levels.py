@@ -268,12 +268,11 @@ def _free(binned: Binned) -> Floats:
     """Fit a smooth curve to the logarithms of the variance (B,), bin by bin."""
     count = len(binned.means)
     bends = np.diff(np.eye(count), 2, axis=0)
-    curve = _straight(binned)
+    curve: npt.NDArray[Any] = _straight(binned)
     for _ in range(40):
         credit = _credit(binned, curve)
         system = np.diag(credit + 1e-6) + STIFFNESS * bends.T @ bends
-        solved: Floats = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
-        curve = solved
+        curve = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
     return curve
 
 

@@ -27,6 +27,13 @@ TEXTS = {
 VALUES = {"files": ("a.png", "b.png"), "hidden": (5, 6), "stack": True, "rescale": True}
 """What comes of it, where that is not the same."""
 
+COMPANIONS = {
+    "rescale": ["--dtype", "uint8"],
+    "readout": ["--gain", "2"],
+    "offset": ["--gain", "2"],
+}
+"""Options without which another makes no sense."""
+
 DECIDING = [name for name, option in OPTIONS.items() if option.decides]
 COUNTED = [name for name, option in OPTIONS.items() if option.names and option.kind is not bool]
 
@@ -92,8 +99,7 @@ def test_every_field_that_a_row_names_exists(name: str) -> None:
 @pytest.mark.parametrize("name", DECIDING)
 def test_an_option_that_is_given_reaches_its_setting_and_no_other(name: str) -> None:
     kind, field = OPTIONS[name].decides or (object, "")
-    # Rescaling makes sense with another option only.
-    others = ["--dtype", "uint8"] if name == "rescale" else []
+    others = COMPANIONS.get(name, [])
     before = settings_of(kind, parse(["a.png", *others]))
     after = settings_of(kind, parse(["a.png", *others, *typed(name)]))
     option = OPTIONS[name]

@@ -1,0 +1,184 @@
+"""Images of few photons: by way of smaller ones to better ones, and stars left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pictures import psnr
+from scipy.ndimage import gaussian_filter
+
+from evodenoise.config.settings import DenoiseConfig, Refinement
+from evodenoise.denoising import low_counts
+from evodenoise.denoising.denoise import denoise, denoise_stack
+from evodenoise.denoising.low_counts import choose_share, double, halve, mix, smooth
+from evodenoise.errors import ImageError
+
+Array = npt.NDArray[np.float64]
+CONFIG = DenoiseConfig(
+    patch_size=6,
+    latents=32,
+    hidden=(32,),
+    states=8,
+    epochs=8,
+    batch_size=64,
+    refinement=Refinement.GAUSSIAN,
+    device="cpu",
+    gain=1.0,
+)
+
+
+def steps(side: int = 64, *, counts: float = 1.0) -> Array:
+    """Make a picture of edges with so many counts at most."""
+    y, x = np.mgrid[:side, :side]
+    return counts * np.where((x // 16 + y // 24) % 2 == 0, 1.0, 0.2)
+
+
+def stars(side: int = 96) -> Array:
+    """Make points of 4 to 12 counts on a dark ground."""
+    rng = np.random.default_rng(5)
+    points = np.zeros((side, side))
+    for y, x in rng.integers(6, side - 6, (40, 2)):
+        points[y, x] = rng.uniform(16, 48)
+    return 0.2 + gaussian_filter(points, 0.8)
+
+
+def counted(clean: Array, *, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).poisson(clean).astype(float)
+
+
+def share_of(pages: Array, **settings: float) -> float | None:
+    return choose_share(pages[None], replace(CONFIG, **settings), None)
+
+
+# --- it helps
+
+
+@pytest.mark.parametrize("counts", [0.5, 1.0])
+def test_few_photons_come_out_better_than_as_they_are(
+    counts: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = steps(counts=counts)
+    noisy = counted(clean)
+    guided = denoise(noisy, CONFIG)
+    monkeypatch.setattr(low_counts, "MOST_SHARE", 0.0)
+    plain = denoise(noisy, CONFIG)
+    neighbours = max(
+        psnr(clean, gaussian_filter(noisy, width), peak=counts) for width in (1.0, 2.0, 3.0)
+    )
+    reached = psnr(clean, guided.image, peak=counts)
+    assert reached > psnr(clean, plain.image, peak=counts) + 0.5
+    assert reached > neighbours + 0.5
+    assert guided.model is None
+    assert guided.noise_std == pytest.approx(np.sqrt(noisy.mean()), rel=0.1)
+
+
+def test_a_file_of_integers_keeps_its_type_and_units() -> None:
+    """Of 100 units a photon, a black level and noise of reading out."""
+    clean = 500 + 100 * steps(48)
+    noisy = 500 + 100 * counted(steps(48)) + np.random.default_rng(1).normal(0, 30, (48, 48))
+    config = replace(CONFIG, gain=100.0, readout=30.0, offset=500.0)
+    result = denoise(noisy.round().astype(np.uint16), config)
+    assert result.image.dtype == np.uint16
+    assert psnr(clean, result.image, peak=100) > psnr(clean, noisy, peak=100) + 10
+    assert result.noise_std == pytest.approx(np.sqrt(100 * (noisy.mean() - 500) + 900), rel=0.1)
+
+
+def test_gaps_stacks_channels_and_odd_sides_take_part() -> None:
+    clean = np.stack([np.stack([steps(33), steps(33, counts=2.0)], axis=-1)] * 2)
+    noisy = counted(clean)
+    noisy[0, 10:14, 10:14] = np.nan
+    hidden = np.zeros(clean.shape[:3], bool)
+    hidden[1, :3] = True
+    result = denoise_stack(noisy, CONFIG, missing=hidden)
+    assert result.image.shape == clean.shape
+    assert np.isfinite(result.image).all()
+    assert psnr(clean, result.image) > psnr(clean, np.nan_to_num(noisy, nan=1.0)) + 8
+
+
+def test_nothing_seen_is_refused_and_nothing_lit_comes_back() -> None:
+    with pytest.raises(ImageError, match="every pixel is missing"):
+        denoise(np.full((48, 48), np.nan), CONFIG)
+    np.testing.assert_array_equal(denoise(np.zeros((48, 48)), CONFIG).image, 0)
+
+
+# --- when
+
+
+def test_the_share_makes_photons_enough() -> None:
+    for counts in (0.5, 1.0, 2.0):
+        share = share_of(counted(np.full((400, 400), counts)))
+        assert share is not None
+        assert counts / share**2 == pytest.approx(low_counts.ENOUGH_COUNTS, rel=0.05)
+
+
+def test_the_share_does_not_depend_on_units_and_black_level() -> None:
+    pages = counted(steps(96))
+    assert share_of(7 * pages + 90, gain=7.0, offset=90.0) == pytest.approx(share_of(pages))
+
+
+def test_enough_photons_or_noise_of_reading_out_are_left_as_they_are() -> None:
+    assert share_of(counted(steps(counts=20.0))) is None
+    read = counted(steps()) + np.random.default_rng(1).normal(0, 4, (64, 64))
+    assert share_of(read, readout=4.0) is None
+    untold = replace(CONFIG, gain=None)
+    assert choose_share(counted(steps())[None], untold, None) is None
+
+
+def test_stars_are_not_dimmed() -> None:
+    """Faint ones are in the mixture only to a share of a tenth or two."""
+    noisy = counted(stars())
+    assert share_of(noisy) is None
+    blurred = counted(gaussian_filter(stars(), 3))
+    assert share_of(blurred) is not None
+
+
+# --- how
+
+
+def test_half_the_size_is_the_mean_of_four_and_fills_gaps() -> None:
+    pages = np.arange(2 * 5 * 6.0).reshape(2, 5, 6)
+    small, gaps = halve(pages, None)
+    assert small.shape == (2, 3, 3)
+    np.testing.assert_allclose(small[:, :2], pages[:, :4].reshape(2, 2, 2, 3, 2).mean((2, 4)))
+    np.testing.assert_allclose(small[:, 2], pages[:, 4].reshape(2, 3, 2).mean(2))
+    assert not gaps.any()
+    pages[0, :2, :2], pages[1, 0, 0] = np.nan, np.nan
+    small, gaps = halve(pages, None)
+    assert gaps[0, 0, 0]
+    assert gaps.sum() == 1
+    assert np.isfinite(small).all()
+
+
+def test_averages_are_as_wide_as_is_best() -> None:
+    """By an estimate that does not know the picture, within half a decibel."""
+    y, x = np.mgrid[:96, :96]
+    for period in (1.5, 4.0, 20.0):
+        clean = 3 + 2 * np.sin(x / period) * np.cos(y / period)
+        noisy = counted(clean)
+        of_all = (gaussian_filter(noisy, width, mode="reflect") for width in low_counts.WIDTHS)
+        best = max(psnr(clean, average, peak=5) for average in of_all)
+        chosen = smooth(noisy[None], None, CONFIG)[0]
+        assert psnr(clean, chosen, peak=5) > best - 0.5
+
+
+def test_a_smooth_picture_survives_half_the_size() -> None:
+    y, x = np.mgrid[:41, :50] / 9
+    picture = (np.sin(x) * np.cos(y))[None]
+    back = double(halve(picture, None)[0], picture.shape)
+    assert np.abs(back - picture)[:, 4:-4, 4:-4].max() < 0.01
+    colours = np.stack([picture, 2 * picture], axis=-1)
+    np.testing.assert_allclose(
+        double(halve(colours, None)[0], colours.shape), np.stack([back, 2 * back], axis=-1)
+    )
+
+
+def test_the_mixture_is_affine_but_where_something_bright_is_new() -> None:
+    guide = np.full((1, 20, 20), 2.0)
+    noisy = counted(guide)
+    noisy[0, 10, 10], noisy[0, 3, 3] = 40.0, np.nan
+    mixed = mix(noisy, guide, 0.3, CONFIG)
+    near = np.zeros((1, 20, 20), bool)
+    near[0, 8:13, 8:13] = True
+    np.testing.assert_allclose(mixed[near], noisy[near])
+    np.testing.assert_allclose(mixed[~near], (0.3 * noisy + 0.7 * guide)[~near])
