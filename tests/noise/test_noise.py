@@ -16,7 +16,8 @@ from skimage import data
 from skimage.restoration import estimate_sigma
 
 from evodenoise.errors import ImageError
-from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise
+from evodenoise.noise.estimation import estimate_white_noise
+from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.readings import read_plane
 
 Array = npt.NDArray[np.generic]
