@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.noise.clipping import find_bounds
-from evodenoise.noise.colour import orders_of, read_wave_variances
+from evodenoise.noise.colour import noise_share, orders_of, read_wave_variances
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.estimation import estimate_white_noise
 from evodenoise.noise.levels import read_level_curve
@@ -30,6 +30,10 @@ MIDDLE, HIGH = (0.3, 0.55), 0.8
 
 WHITE_RATIO = (0.7, 1.5)
 """Variance in the middle over that in the highest orders, of noise that may be white."""
+
+SEEN = 0.45
+"""Share of the deviation in some band of frequencies that noise with a colour has to make up to be
+believed. Camera pictures at high sensitivity have 0.6 to 0.9, clean photographs below 0.4."""
 
 FEW_COUNTS = 3.0
 """Mean counts; of fewer, flat patches are those where hardly any photon came."""
@@ -63,12 +67,19 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
     if wanted is not NoiseKind.PHOTON:
         variances = read_wave_variances(levelled @ opponents(pages.shape[-1]), missing)
         if wanted is NoiseKind.COLOURED or not looks_white(variances):
+            if wanted is None and _hidden(levelled, variances, missing):
+                return white
             factor = math.sqrt(float(variances.mean()))
             spectrum = NoiseSpectrum.from_wave_variances(variances)
             return with_curves(white, [curve.scaled(factor) for curve in curves], pages, spectrum)
     if not varying:
         return white
     return with_curves(white, _calibrate(curves, levelled, pages, missing), pages)
+
+
+def _hidden(levelled: Floats, variances: Floats, missing: Mask) -> bool:
+    """Tell whether what looks like coloured noise may as well be grain and texture."""
+    return noise_share(levelled.mean(-1), variances[0] / levelled.shape[-1], missing) < SEEN
 
 
 def looks_white(variances: Floats) -> bool:

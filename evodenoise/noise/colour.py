@@ -82,6 +82,34 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     )
 
 
+def noise_share(plane: Floats, variances: Floats, missing: Mask | None = None) -> float:
+    """Tell how much of what a channel shows is noise, in the orders where that is most.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        The channel.
+    variances : ndarray, shape (p, p)
+        What `read_wave_variances` read off it.
+    missing : ndarray of bool, of the same shape as the channel, optional
+        Pixels that do not count.
+
+    Returns
+    -------
+    float
+        Standard deviation of the noise over that of the channel, both in one order; near 1 if
+        pictures of that noise are what is seen, far below if grain and texture may look the same.
+    """
+    side = len(variances)
+    every = np.square(_spectra(plane, side, missing)).mean(0)
+    orders = np.rint(orders_of(side))
+    shares = []
+    for order in range(FIRST_READABLE, side // 2 + 1):
+        chosen = orders == order
+        shares.append(variances[chosen].mean() / max(float(every[chosen].mean()), 1e-30))
+    return math.sqrt(max(shares))
+
+
 def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
     """Transform evenly spaced patches without gaps: (N, p, p)."""
     from scipy.fft import dctn

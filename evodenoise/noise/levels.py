@@ -58,8 +58,9 @@ and still count by half."""
 STIFFNESS = 2.0
 """Weight of the squared second differences of the free curve, in logarithms of the variance."""
 
-LEAST_GAIN = 0.5
-"""Share of the misfit that a richer curve has to take away from a poorer one."""
+STRAIGHT_ENOUGH, FREE_ENOUGH = 0.25, 0.5
+"""Times the misfit of one level, at most, has a variance that is a straight line, which photons
+make, and has, if that line is none, a curve."""
 
 LEAST_RANGE = 1.5
 """Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
@@ -109,9 +110,10 @@ def read_level_curve(
         return level
     straight, free = _straight(binned), _free(binned)
     misfit, chosen = _misfit(binned, constant), constant
-    for richer in (straight, free):
-        if (error := _misfit(binned, richer)) < (1 - LEAST_GAIN) * misfit:
-            misfit, chosen = error, richer
+    for richer, least in ((straight, STRAIGHT_ENOUGH), (free, FREE_ENOUGH)):
+        if _misfit(binned, richer) < least * misfit:
+            chosen = richer
+            break
     if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
         return level
     return _photon_curve(binned, straight) if chosen is straight else _knots(binned, chosen)
