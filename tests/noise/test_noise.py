@@ -17,8 +17,8 @@ from skimage.restoration import estimate_sigma
 
 from evodenoise.errors import ImageError
 from evodenoise.noise.estimation import estimate_white_noise
-from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.readings import read_plane
+from evodenoise.noise.record import NoiseEstimate
 
 Array = npt.NDArray[np.generic]
 PICTURES = ["camera", "coins", "page"]
