@@ -109,8 +109,17 @@ def fine_spectrum(spectrum: NoiseSpectrum, left: float) -> tuple[float, NoiseSpe
     spectrum : NoiseSpectrum
         Its own.
     """
-    coarse = np.outer(coarse_response(), coarse_response())
+    straight = coarse_response()
+    coarse = np.outer(straight, straight)
     density = spectrum.density * ((1 - coarse) ** 2 + (left * coarse) ** 2)
+    # What halving folds comes back as another wave: of pi - f one of f.
+    angles = (np.arange(FREQUENCIES) + 0.5) * np.pi / FREQUENCIES
+    folded = straight * np.tan(angles / 2)
+    for rows, columns in ((folded, straight), (straight, folded), (folded, folded)):
+        source = spectrum.density
+        source = source[:, ::-1] if rows is folded else source
+        source = source[:, :, ::-1] if columns is folded else source
+        density = density + source * np.outer(rows, columns) ** 2
     return float(density.mean()), NoiseSpectrum.of(density)
 
 

@@ -10,9 +10,12 @@ from scipy.ndimage import gaussian_filter
 
 from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising import low_counts
+from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.denoise import denoise, denoise_stack
-from evodenoise.denoising.low_counts import choose_share, double, halve, mix, smooth
+from evodenoise.denoising.low_counts import Counting, choose_share, mix, smooth
 from evodenoise.errors import ImageError
+from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.record import NoiseEstimate
 
 Array = npt.NDArray[np.float64]
 CONFIG = DenoiseConfig(
@@ -47,8 +50,12 @@ def counted(clean: Array, *, seed: int = 0) -> Array:
     return np.random.default_rng(seed).poisson(clean).astype(float)
 
 
-def share_of(pages: Array, **settings: float) -> float | None:
-    return choose_share(pages[None], replace(CONFIG, **settings), None)
+def counting(*, gain: float = 1.0, readout: float = 0.0, offset: float = 0.0) -> Counting:
+    return Counting(np.full(1, gain), np.full(1, readout), np.full(1, offset))
+
+
+def share_of(page: Array, **settings: float) -> float | None:
+    return choose_share(DistinctChannels.of(page[None, ..., None]), counting(**settings))
 
 
 # --- it helps
@@ -121,8 +128,24 @@ def test_enough_photons_or_noise_of_reading_out_are_left_as_they_are() -> None:
     assert share_of(counted(steps(counts=20.0))) is None
     read = counted(steps()) + np.random.default_rng(1).normal(0, 4, (64, 64))
     assert share_of(read, readout=4.0) is None
-    untold = replace(CONFIG, gain=None)
-    assert choose_share(counted(steps())[None], untold, None) is None
+
+
+def test_only_noise_of_photons_is_counted() -> None:
+    photons = LevelCurve.of_photons(2.0, 1.0, 5.0)
+    none = NoiseEstimate.none(1)
+    assert Counting.of(none) is None
+    assert Counting.of(replace(none, curves=(LevelCurve.constant(1.0),))) is None
+    told = Counting.of(replace(none, curves=(photons,)))
+    assert told is not None
+    np.testing.assert_array_equal(told.counts(np.array([[5.0], [9.0]])), [[0], [2]])
+
+
+def test_few_photons_are_known_untold() -> None:
+    clean = steps(96)
+    noisy = counted(clean)
+    told, untold = denoise(noisy, CONFIG), denoise(noisy, replace(CONFIG, gain=None))
+    assert untold.noise_estimate.photons is not None
+    assert psnr(clean, untold.image, peak=1) > psnr(clean, told.image, peak=1) - 1
 
 
 def test_stars_are_not_dimmed() -> None:
@@ -136,20 +159,6 @@ def test_stars_are_not_dimmed() -> None:
 # --- how
 
 
-def test_half_the_size_is_the_mean_of_four_and_fills_gaps() -> None:
-    pages = np.arange(2 * 5 * 6.0).reshape(2, 5, 6)
-    small, gaps = halve(pages, None)
-    assert small.shape == (2, 3, 3)
-    np.testing.assert_allclose(small[:, :2], pages[:, :4].reshape(2, 2, 2, 3, 2).mean((2, 4)))
-    np.testing.assert_allclose(small[:, 2], pages[:, 4].reshape(2, 3, 2).mean(2))
-    assert not gaps.any()
-    pages[0, :2, :2], pages[1, 0, 0] = np.nan, np.nan
-    small, gaps = halve(pages, None)
-    assert gaps[0, 0, 0]
-    assert gaps.sum() == 1
-    assert np.isfinite(small).all()
-
-
 def test_averages_are_as_wide_as_is_best() -> None:
     """By an estimate that does not know the picture, within half a decibel."""
     y, x = np.mgrid[:96, :96]
@@ -158,27 +167,17 @@ def test_averages_are_as_wide_as_is_best() -> None:
         noisy = counted(clean)
         of_all = (gaussian_filter(noisy, width, mode="reflect") for width in low_counts.WIDTHS)
         best = max(psnr(clean, average, peak=5) for average in of_all)
-        chosen = smooth(noisy[None], None, CONFIG)[0]
+        chosen = smooth(noisy[None, ..., None], counting())[0, ..., 0]
         assert psnr(clean, chosen, peak=5) > best - 0.5
 
 
-def test_a_smooth_picture_survives_half_the_size() -> None:
-    y, x = np.mgrid[:41, :50] / 9
-    picture = (np.sin(x) * np.cos(y))[None]
-    back = double(halve(picture, None)[0], picture.shape)
-    assert np.abs(back - picture)[:, 4:-4, 4:-4].max() < 0.01
-    colours = np.stack([picture, 2 * picture], axis=-1)
-    np.testing.assert_allclose(
-        double(halve(colours, None)[0], colours.shape), np.stack([back, 2 * back], axis=-1)
-    )
-
-
 def test_the_mixture_is_affine_but_where_something_bright_is_new() -> None:
-    guide = np.full((1, 20, 20), 2.0)
+    guide = np.full((1, 20, 20, 1), 2.0)
     noisy = counted(guide)
     noisy[0, 10, 10], noisy[0, 3, 3] = 40.0, np.nan
-    mixed = mix(noisy, guide, 0.3, CONFIG)
-    near = np.zeros((1, 20, 20), bool)
+    mixed = mix(DistinctChannels.of(noisy), guide, 0.3, counting())
+    near = np.zeros((1, 20, 20, 1), bool)
     near[0, 8:13, 8:13] = True
+    expected = np.where(np.isnan(noisy), guide, 0.3 * noisy + 0.7 * guide)
     np.testing.assert_allclose(mixed[near], noisy[near])
-    np.testing.assert_allclose(mixed[~near], (0.3 * noisy + 0.7 * guide)[~near])
+    np.testing.assert_allclose(mixed[~near], expected[~near])
