@@ -47,6 +47,15 @@ COLOURS_CONCAVE_BELOW = 0.2
 FREE_SLOPE = 0.04
 """Of the logarithm of the variance an order: such a rise is always allowed."""
 
+COLOURS = 3
+UNEVEN_FROM = (0.3, 0.18)
+"""Channels from which on a picture comes from a camera, which removes most of its noise where the
+picture is flat; orders, of those of a patch, from which on the rest tells of it: of brightness and
+of differences of colours."""
+
+MOST_UNEVEN = 1.2
+"""Logarithm of the deviation: by so much more than in flat patches, most of it is structure."""
+
 AXES_MARGIN = 0.3
 """By so much the logarithm of the variance of waves along an axis has to leave that of others of
 their order to be told apart: stripes, lines, or pixels of unequal height and width."""
@@ -74,12 +83,27 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     brightness = spectra[0][:, 0, 0]
     edges = np.quantile(brightness, np.linspace(0, 1, count + 1)[1:-1])
     strata = np.searchsorted(edges, brightness, side="right")
-    return np.stack(
-        [
-            _smooth(_measure(own, strata), CONCAVE_BELOW if place == 0 else COLOURS_CONCAVE_BELOW)
-            for place, own in enumerate(spectra)
-        ]
-    )
+    smooth = []
+    for place, own in enumerate(spectra):
+        measured = _measure(own, strata)
+        if len(spectra) >= COLOURS:
+            measured = measured * _unevenness(measured, own, UNEVEN_FROM[min(place, 1)])
+        below = CONCAVE_BELOW if place == 0 else COLOURS_CONCAVE_BELOW
+        smooth.append(_smooth(measured, below))
+    return np.stack(smooth)
+
+
+def _unevenness(variances: Floats, spectra: Floats, first: float) -> Floats:
+    """Tell how much more noise there is where the picture is not flat: factors (p, p).
+
+    What all patches have more than flat ones is noise if it is little, and structure if it is much.
+    """
+    every = np.square(spectra).mean(0)
+    growth = np.log(np.maximum(every / np.maximum(variances, 1e-30), 1)) / 2
+    believed = growth * np.exp(-((growth / MOST_UNEVEN) ** 2))
+    orders = orders_of(len(variances))
+    factors: Floats = np.where(orders >= first * len(variances), np.exp(2 * believed), 1)
+    return factors
 
 
 def noise_share(plane: Floats, variances: Floats, missing: Mask | None = None) -> float:
