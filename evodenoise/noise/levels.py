@@ -36,6 +36,9 @@ tells how far structure is in it."""
 BANDS = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 7), (8, 9))
 """First and last order, round(sqrt(u^2 + v^2)), of the coefficients of a band."""
 
+ROUNDING = 1e-12
+"""Of the values; less is arithmetic, not noise."""
+
 STUCK_SHARE = 1 / 32
 """Of the pixels of a patch that may be clipped; more of them hide the noise."""
 
@@ -130,11 +133,14 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
         rows.append((means[mine].mean(), flat, rough))
     centres = np.array([row[0] for row in rows])
     flat, rough = (np.array([row[place] for row in rows]) for place in (1, 2))
-    if not len(rows) or not flat.any():
+    silent = flat <= np.square(ROUNDING * np.abs(means).max())
+    if not len(rows) or silent.all():
         return None
-    least = 1e-6 * np.median(flat[flat > 0])
+    least = 1e-6 * np.median(flat[~silent])
     logs, growth = np.log(flat + least), np.log((rough + least) / (flat + least))
     weights = np.exp(-DISTRUST * (growth - TRUSTED_GROWTH).clip(0, 5)) + 1e-6
+    if weights[silent].sum() > weights.sum() / 2:
+        return None  # a drawing: what varies are edges
     return Binned(centres, _common_factor(logs, weights), weights.mean(1))
 
 
@@ -151,7 +157,8 @@ def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
     if missing is not None:
         gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))[::step, ::step]
         patches = patches[~gaps.any(axis=(2, 3)).ravel()]
-    stuck = np.isin(patches, clipping_values(plane)).mean(1) > STUCK_SHARE
+    seen = plane if missing is None else plane[~missing]
+    stuck = np.isin(patches, clipping_values(seen)).mean(1) > STUCK_SHARE
     patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
     cosines = dct(np.eye(size), norm="ortho", axis=0)
     return patches @ np.kron(cosines, cosines).T, step
