@@ -35,6 +35,9 @@ FEWEST_PATCHES = 48
 OUTLYING = 1.5
 """Times the middle stratum; what is above has no flat patch."""
 
+ROUNDING = 1e-12
+"""Of the largest coefficient; a patch whose others are less is blank."""
+
 FIRST_READABLE = 2
 """Order; shading looks like noise in lower ones."""
 
@@ -71,10 +74,13 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     side = PATCH_SIZE if min(planes.shape[:2]) >= LEAST_SIDE else SMALL_PATCH_SIZE
     side = min(side, *planes.shape[:2])
     spectra = [_spectra(plane, side, missing) for plane in np.moveaxis(planes, 2, 0)]
+    varying = _varying(spectra[0])
+    spectra = [own[varying] for own in spectra]
     count = int(np.clip(len(spectra[0]) / (4 * FEWEST_PATCHES), 1, STRATA))
     brightness = spectra[0][:, 0, 0]
     edges = np.quantile(brightness, np.linspace(0, 1, count + 1)[1:-1])
-    strata = np.searchsorted(edges, brightness, side="right")
+    # Of many patches that are as bright as each other one stratum is made, and none is empty.
+    _, strata = np.unique(np.searchsorted(edges, brightness, side="right"), return_inverse=True)
     return np.stack(
         [
             _smooth(_measure(own, strata), CONCAVE_BELOW if place == 0 else COLOURS_CONCAVE_BELOW)
@@ -110,6 +116,13 @@ def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
         patches = patches[whole] if np.count_nonzero(whole) >= FEWEST_PATCHES else patches
     spectra: Floats = dctn(patches, axes=(1, 2), norm="ortho", workers=1)
     return spectra
+
+
+def _varying(spectra: Floats) -> Mask:
+    """Tell which patches (N, p, p) are not blank; all count if hardly any is."""
+    sizes = np.abs(spectra).reshape(len(spectra), -1)
+    varying: Mask = sizes[:, 1:].max(axis=1) > ROUNDING * sizes.max()
+    return varying if np.count_nonzero(varying) >= FEWEST_PATCHES else np.ones_like(varying)
 
 
 def orders_of(side: int) -> Floats:

@@ -3,63 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.fft import dct
-from scipy.ndimage import correlate1d, gaussian_filter1d
+from filtered_noise import exact_covariance, exact_spectrum, filtered_noise, wave_variances
 
 from evodenoise.noise.spectrum import FREQUENCIES, LEAST_DENSITY, NoiseSpectrum
 from evodenoise.patches.grid import cosine_basis
 
 Floats = npt.NDArray[np.float64]
 BLURS = ((0.7, 0.7), (1.5, 1.5), (0.4, 1.2))
-"""Standard deviations, in pixels, of Gaussian filters: down and to the right."""
-
-
-def kernel(blur: float) -> Floats:
-    """Return the filter of one axis, (33,), that makes white noise noise of unit variance."""
-    pulse = np.zeros(33)
-    pulse[16] = 1
-    taps = gaussian_filter1d(pulse, blur)
-    return np.asarray(taps / np.sqrt(np.sum(taps**2)))
-
-
-def lag_correlations(blur: float, side: int) -> Floats:
-    """Correlate filtered noise with itself, for lags along one axis: (p,)."""
-    taps = kernel(blur)
-    return np.array([np.sum(taps[lag:] * taps[: len(taps) - lag]) for lag in range(side)])
-
-
-def toeplitz(lags: Floats) -> Floats:
-    places = np.arange(len(lags))
-    return lags[np.abs(np.subtract.outer(places, places))]
-
-
-def exact_covariance(blurs: tuple[float, float], side: int) -> Floats:
-    """Return the covariance of the pixels of a patch of filtered noise: (p*p, p*p)."""
-    return np.kron(*(toeplitz(lag_correlations(blur, side)) for blur in blurs))
-
-
-def exact_spectrum(blurs: tuple[float, float]) -> NoiseSpectrum:
-    """Take the squared transfer function of the filter, in the middle of each band."""
-    angles = (np.arange(FREQUENCIES) + 0.5) * np.pi / FREQUENCIES
-    down, right = (
-        np.square(np.cos(angles[:, None] * np.arange(-16, 17)) @ kernel(blur)) for blur in blurs
-    )
-    return NoiseSpectrum.of(np.outer(down, right)[None])
-
-
-def filtered_noise(blurs: tuple[float, float], side: int) -> Floats:
-    noise = np.random.default_rng(3).normal(size=(side, side))
-    for axis, blur in enumerate(blurs):
-        noise = correlate1d(noise, kernel(blur), axis=axis, mode="wrap")
-    return noise
-
-
-def wave_variances(covariance: Floats, side: int) -> Floats:
-    """Take the diagonal of the covariance in the DCT: (p, p)."""
-    waves = dct(np.eye(side), norm="ortho", axis=0)
-    both = np.kron(waves, waves)
-    return np.diag(both @ covariance @ both.T).reshape(side, side)
-
 
 # --- white noise
 
@@ -113,7 +63,7 @@ def test_the_covariance_is_that_of_filtered_noise(blurs: tuple[float, float], si
 
 @pytest.mark.parametrize("blurs", BLURS)
 def test_the_covariance_is_that_of_patches_seen(blurs: tuple[float, float]) -> None:
-    noise = filtered_noise(blurs, 384)
+    noise = filtered_noise(blurs, 384, 384)
     patches = np.lib.stride_tricks.sliding_window_view(noise, (4, 4)).reshape(-1, 16)
     seen = patches.T @ patches / len(patches)
     np.testing.assert_allclose(exact_spectrum(blurs).covariance(4), seen, atol=0.03)
