@@ -158,7 +158,8 @@ def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
         gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))[::step, ::step]
         patches = patches[~gaps.any(axis=(2, 3)).ravel()]
     seen = plane if missing is None else plane[~missing]
-    stuck = np.isin(patches, clipping_values(seen)).mean(1) > STUCK_SHARE
+    spoilt = [*clipping_values(seen), *_blank_values(patches)]
+    stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
     patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
     cosines = dct(np.eye(size), norm="ortho", axis=0)
     return patches @ np.kron(cosines, cosines).T, step
@@ -180,6 +181,19 @@ def clipping_values(plane: Array) -> list[float]:
         if near and counts[end] > SPIKE * max(float(counts[beside].mean()), MOST_BY_CHANCE):
             found.append(float(values[end]))
     return found
+
+
+def _blank_values(patches: Floats) -> list[float]:
+    """List the value of a blank area, of a frame or mask, if there is one.
+
+    Where it is dark, many pixels may be without a photon, but seldom all of a patch (N, D).
+    """
+    blank = patches[np.ptp(patches, axis=1) == 0, 0]
+    if not blank.size:
+        return []
+    values, counts = np.unique(blank, return_counts=True)
+    value, inside = values[counts.argmax()], patches.shape[1] * counts.max()
+    return [float(value)] if 2 * inside > np.count_nonzero(patches == value) else []
 
 
 def _bands(spectra: Floats, share: float) -> Floats:

@@ -194,3 +194,36 @@ def test_few_photons_were_not_clipped() -> None:
 
 def test_a_few_values_are_a_drawing() -> None:
     assert clipping_values(np.repeat(np.arange(10.0), [900, 1, 1, 1, 1, 1, 1, 1, 1, 900])) == []
+
+
+# --- blank areas
+
+
+@pytest.mark.parametrize("value", [0, 100, 500])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
+def test_a_blank_area_tells_nothing_of_the_noise(share: float, value: float) -> None:
+    """Like the frame of a scan, or what has been masked."""
+    clean = picture(0)
+    noisy = clean + 15 * white(clean.shape, 0)
+    noisy[: round(share * len(noisy))] = value
+    curve = read(noisy)
+    assert curve == LevelCurve.constant(curve.stds[0])
+    assert curve.stds[0] == pytest.approx(15, rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0, 500])
+def test_a_blank_area_leaves_a_photon_curve_as_it_is(value: float) -> None:
+    noisy = photons(picture(0), 5, 0)
+    noisy[:50] = value
+    curve = read(noisy)
+    assert curve.photon is not None
+    np.testing.assert_allclose(curve.std(BRIGHTNESS), np.sqrt(5 * BRIGHTNESS), rtol=0.1)
+
+
+def test_places_without_a_photon_count() -> None:
+    """Those of a dark background are no blank area."""
+    shapes = blobs(192, 192)
+    rate = np.where(shapes > 0.6, 10 * shapes, 0.1)
+    curve = read(np.random.default_rng(0).poisson(rate).astype(np.float64))
+    assert curve.photon is not None
+    np.testing.assert_allclose(curve.std([0.1, 6.0, 8.0]), np.sqrt([0.1, 6, 8]), rtol=0.1)
