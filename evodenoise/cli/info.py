@@ -14,7 +14,7 @@ from evodenoise.images import ReadOptions
 from evodenoise.images.conversion import Conversion, FileSettings
 
 if TYPE_CHECKING:
-    from evodenoise.noise.estimation import NoiseEstimate
+    from evodenoise.noise.record import NoiseEstimate
 
 
 def info(given: Given) -> ExitCode:

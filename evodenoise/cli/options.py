@@ -166,6 +166,10 @@ OF_DENOISING: Mapping[str, Option] = {
         "--sigma", float, "VALUE", MODEL, (DenoiseConfig, "noise_std"),
         "Noise level, as standard deviation in pixel units.",
         default="estimated from the image"),
+    "noise": Option(
+        "--noise", str, "KIND", MODEL, (DenoiseConfig, "noise"),
+        "What sort of noise it is: auto, white, coloured or photon.",
+        default="auto"),
     "impulses": Option(
         "--impulses", str, "NAME", MODEL, (DenoiseConfig, "impulses"),
         "auto: dead and hot pixels, cosmic rays, salt and pepper are found and filled; off: all "

@@ -53,6 +53,15 @@ class Impulses(StrEnum):
     OFF = "off"
 
 
+class Noise(StrEnum):
+    """What sort of noise it is."""
+
+    AUTO = "auto"
+    WHITE = "white"
+    COLOURED = "coloured"
+    PHOTON = "photon"
+
+
 class Refinement(StrEnum):
     """What follows the variational autoencoder's own estimate."""
 
@@ -198,6 +207,10 @@ class DenoiseConfig:
         ``dct``: a variance for each DCT coefficient of the patch; ``none``: means only.
     mean_share : float
         Share of the epochs that train means only, before variances are unlocked.
+    noise : Noise
+        ``auto``: as the image says; ``white``: of one level and all frequencies alike;
+        ``coloured``: stronger in some frequencies than in others; ``photon``: white, and its
+        variance rises with the signal.
     noise_std : float or None
         Noise level in pixel units; None: estimated from the image.
     impulses : Impulses
@@ -275,6 +288,7 @@ class DenoiseConfig:
     covariance: Covariance = Covariance.DCT
     mean_share: float = 1 / 3
     noise_std: float | None = None
+    noise: Noise = Noise.AUTO
     impulses: Impulses = Impulses.AUTO
     gain: float | None = None
     readout: float | None = None
@@ -335,6 +349,7 @@ class DenoiseConfig:
         _coerce(
             self,
             covariance=Covariance,
+            noise=Noise,
             impulses=Impulses,
             refinement=Refinement,
             clipped=Clipped,
@@ -355,6 +370,8 @@ class DenoiseConfig:
         _positive("strength", self.strength)
         if self.noise_std is not None:
             _positive("noise level", self.noise_std)
+            if self.noise is Noise.PHOTON:
+                raise ConfigError("photon noise has no level of its own; give a gain, not sigma")
         if self.gain is None:
             for name in ("readout", "offset"):
                 if getattr(self, name) is not None:
@@ -365,6 +382,11 @@ class DenoiseConfig:
             return
         if self.noise_std is not None:
             raise ConfigError("sigma says that the noise has one level, gain that it has not")
+        if self.noise not in (Noise.AUTO, Noise.PHOTON):
+            raise ConfigError(
+                f"gain and readout belong to photon noise, not to {self.noise.value}; "
+                "leave out one or the other"
+            )
         _positive("gain", self.gain)
         _number("readout", 0.0 if self.readout is None else self.readout, 0)
         _number("offset", 0.0 if self.offset is None else self.offset, -MOST_OFFSET, MOST_OFFSET)

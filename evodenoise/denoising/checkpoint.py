@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from evodenoise.config.settings import DenoiseConfig
+from evodenoise.config.settings import Clipped, DenoiseConfig, Noise
 from evodenoise.denoising.levelling import Levelling
-from evodenoise.denoising.model_file import CODEBOOK, Header, pack, unpack
+from evodenoise.denoising.model_file import CODEBOOK, SPECTRUM, Header, pack, unpack
 from evodenoise.denoising.scaling import Scaling
-from evodenoise.errors import ImageError
+from evodenoise.errors import ConfigError, ImageError
+from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.patches.grid import PatchGrid
 from evodenoise.tvae.model import BinaryLatentVAE
 
@@ -40,6 +41,8 @@ class Checkpoint:
         From pixels, or what the levelling makes of them, to the values that it was trained on.
     levelling : Levelling or None
         What gave noise that follows the signal one level.
+    spectrum : NoiseSpectrum or None
+        Of that noise, over frequency; None: it was white.
     """
 
     latents: int
@@ -52,6 +55,7 @@ class Checkpoint:
     codebook: Tensor
     scaling: Scaling
     levelling: Levelling | None = None
+    spectrum: NoiseSpectrum | None = None
 
     @classmethod
     def of(
@@ -61,6 +65,7 @@ class Checkpoint:
         grid: PatchGrid,
         scaling: Scaling,
         levelling: Levelling | None = None,
+        spectrum: NoiseSpectrum | None = None,
     ) -> "Checkpoint":
         """Take down what a sibling image will need, on the CPU.
 
@@ -76,6 +81,8 @@ class Checkpoint:
             Of its values.
         levelling : Levelling, optional
             Of its noise.
+        spectrum : NoiseSpectrum, optional
+            Of its noise, once it has one level.
         """
         return cls(
             latents=model.latents,
@@ -88,6 +95,7 @@ class Checkpoint:
             codebook=codebook.cpu(),
             scaling=scaling,
             levelling=levelling,
+            spectrum=spectrum,
         )
 
     def build(self, device: torch.device) -> BinaryLatentVAE:
@@ -127,6 +135,29 @@ class Checkpoint:
                 f"{self.patch_size} x {self.patch_size}; denoise without --load-model"
             )
 
+    def check_noise(self, config: DenoiseConfig) -> None:
+        """Refuse what is said of the noise beside a model that knows it, or has learned another.
+
+        Raises
+        ------
+        ConfigError
+            If so.
+        """
+        if (
+            config.gain is not None
+            or config.clipped is Clipped.RESTORE
+            or config.noise is not Noise.AUTO
+        ):
+            raise ConfigError(
+                "a model brings along what noise and clipped values its images had; leave them "
+                "out, or denoise without --load-model"
+            )
+        if self.levelling is not None and config.noise_std is not None:
+            raise ConfigError(
+                "the model was trained on noise that follows the signal or has a colour; leave "
+                "out sigma, or denoise without --load-model"
+            )
+
     def to_bytes(self) -> bytes:
         """Serialise the model: tensors, numbers and text, no code."""
         header = Header(
@@ -136,10 +167,14 @@ class Checkpoint:
             channels=self.channels,
             covariance=self.covariance,
             unlocked=self.unlocked,
+            coloured=self.spectrum is not None,
             scaling=self.scaling,
             levelling=self.levelling,
         )
-        return pack(header, {**self.weights, CODEBOOK: self.codebook})
+        tensors = {**self.weights, CODEBOOK: self.codebook}
+        if self.spectrum is not None:
+            tensors[SPECTRUM] = torch.from_numpy(self.spectrum.density).float()
+        return pack(header, tensors)
 
 
 def read_model(path: str | Path) -> Checkpoint:
@@ -161,5 +196,7 @@ def read_model(path: str | Path) -> Checkpoint:
         If the file cannot be read, is damaged, foreign, or of another version.
     """
     header, tensors = unpack(Path(path))
-    codebook = tensors.pop(CODEBOOK)
-    return Checkpoint(weights=tensors, codebook=codebook, **vars(header))
+    codebook, density = tensors.pop(CODEBOOK), tensors.pop(SPECTRUM, None)
+    spectrum = None if density is None else NoiseSpectrum.of(density.numpy())
+    sizes = {name: value for name, value in vars(header).items() if name != "coloured"}
+    return Checkpoint(weights=tensors, codebook=codebook, spectrum=spectrum, **sizes)

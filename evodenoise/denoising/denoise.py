@@ -1,15 +1,11 @@
 """From a noisy array to a clean one."""
 
 import dataclasses
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from evodenoise.config.settings import DenoiseConfig, Impulses
+from evodenoise.config.settings import DenoiseConfig, Impulses, Noise
 from evodenoise.denoising.channels import DistinctChannels, mark_impulses
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
@@ -21,18 +17,16 @@ from evodenoise.denoising.checks import (
     check_image,
     make_generator,
 )
-from evodenoise.denoising.denoiser import Fitted, OnShare
-from evodenoise.denoising.low_counts import denoise_few_counts
-from evodenoise.denoising.preparing import Prepared, prepare
-from evodenoise.denoising.result import Array, DenoiseResult, unchanged
-from evodenoise.errors import ImageError, ModelError, TrainingError
-from evodenoise.noise.estimation import NoiseEstimate
-from evodenoise.system.device import resolve_device, synchronise
+from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Ready, Tools, clean
+from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.low_counts import clean_few_counts
+from evodenoise.denoising.noise_level import known_noise
+from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.errors import ConfigError, ImageError, ModelError, plural
+from evodenoise.noise.record import NoiseEstimate
+from evodenoise.system.device import resolve_device
 from evodenoise.system.numbers import round_to
 from evodenoise.tvae.schedule import StopReason
-from evodenoise.tvae.training import EpochReport
-
-OnEpoch = Callable[[EpochReport], bool | None]
 
 
 def denoise(
@@ -40,6 +34,7 @@ def denoise(
     config: DenoiseConfig | str | None = None,
     *,
     missing: npt.ArrayLike | None = None,
+    noise: NoiseEstimate | None = None,
     model: Checkpoint | None = None,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
@@ -57,6 +52,9 @@ def denoise(
         Settings, or the name of a preset; by default ``balanced``, fitted to the image.
     missing : array-like, shape (Y, X), optional
         More missing pixels: those that are not zero.
+    noise : NoiseEstimate, optional
+        What is known of the noise: `estimate_noise` of another image like this, of a dark frame
+        or a calibration; by default it is read off the image.
     model : Checkpoint, optional
         Of a sibling image, `DenoiseResult.model`. It replaces the settings of the model and its
         patches, and is trained further for as many epochs as the settings say, 0 for none.
@@ -107,6 +105,7 @@ def denoise(
         pixels[None],
         config,
         missing=None if gaps is None else gaps[None],
+        noise=noise,
         model=model,
         rng=rng,
         on_epoch=on_epoch,
@@ -120,6 +119,7 @@ def denoise_stack(
     config: DenoiseConfig | str | None = None,
     *,
     missing: npt.ArrayLike | None = None,
+    noise: NoiseEstimate | None = None,
     model: Checkpoint | None = None,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
@@ -133,7 +133,7 @@ def denoise_stack(
         Noisy pages.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels, beside those with a nan: those that are not zero.
-    config, model, rng, on_epoch, on_reconstruction
+    config, noise, model, rng, on_epoch, on_reconstruction
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -150,118 +150,63 @@ def denoise_stack(
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     generator = make_generator(rng, resolve_device(config.device))
-
-    def once(pages: Array, settings: DenoiseConfig, hidden: Mask | None) -> DenoiseResult:
-        return _denoise(pages, settings, hidden, model, generator, on_epoch, on_reconstruction)
-
-    if model is not None:
-        return once(noisy, config, gaps)
-    result = denoise_few_counts(noisy, config, gaps, once)
-    return dataclasses.replace(result, image=_like(result.image, noisy))
-
-
-def _denoise(
-    noisy: Array,
-    config: DenoiseConfig,
-    gaps: Mask | None,
-    model: Checkpoint | None,
-    generator: torch.Generator,
-    on_epoch: OnEpoch | None,
-    on_reconstruction: OnShare | None,
-) -> DenoiseResult:
-    """Denoise pages as they are."""
-    started = time.perf_counter()
-    device = str(generator.device)
     pages = _with_channels(noisy)
     channels, impulses = _take_apart(pages, gaps, config)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
-        image = _like(channels.restore(channels.values, pages), noisy)
-        noise = NoiseEstimate.none(pages.shape[-1])
-        return unchanged(image, noise, device, impulses=impulses)
-    deadline = None if config.time_limit is None else started + config.time_limit
-    prepared = prepare(channels, config, checkpoint=model, deadline=deadline, generator=generator)
-    if not prepared.noise_std and not channels.missing.any():
-        return unchanged(noisy.copy(), prepared.noise, device)
-    outcome = _run(prepared, model, on_epoch, on_reconstruction)
-    image, std = _in_pixels(prepared, channels, pages, outcome)
-    grid = prepared.denoiser.sources[0].grid
+        found = Cleaned.unchanged(channels.values, NoiseEstimate.none(pages.shape[-1]))
+    else:
+        tools = Tools(generator, model, on_epoch, on_reconstruction)
+        known = _known_noise(channels, config, noise)
+        denoise_channels = clean if model is not None else clean_few_counts
+        found = denoise_channels(channels, config, known, tools)
+    return _result(found, channels, noisy, impulses, str(generator.device))
+
+
+def _known_noise(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate | None
+) -> NoiseEstimate:
+    """Say what is known of the noise: what is given, else what settings tell and images say."""
+    if noise is None:
+        return known_noise(channels, config)
+    if config.noise_std is not None or config.gain is not None or config.noise is not Noise.AUTO:
+        raise ConfigError("the noise is given twice: as a record, and by its level, gain or kind")
+    count = channels.values.shape[-1]
+    if len(noise.per_channel) != count:
+        raise ConfigError(
+            f"the noise is known of {plural(len(noise.per_channel), 'channel')}, but "
+            f"{count} of the image differ; give the noise of images like this"
+        )
+    return noise
+
+
+def _result(
+    found: Cleaned, channels: DistinctChannels, noisy: Array, impulses: int, device: str
+) -> DenoiseResult:
+    """Put channels back together, in the shape and type of the input."""
+    pages = _with_channels(noisy)
+    if not found.noise_std and not channels.missing.any():
+        image = noisy.copy()
+    else:
+        image = _like(channels.restore(found.values, pages), noisy)
+    std = channels.restore(found.std, np.zeros(pages.shape)).clip(max=np.finfo(np.float32).max)
     return DenoiseResult(
-        image=_like(image, noisy),
-        std=std.reshape(noisy.shape),
-        noise_std=prepared.noise_std,
-        noise_estimate=prepared.noise,
-        free_energy=prepared.log_density(outcome.free_energy),
-        history=outcome.history,
-        stop_reason=_stop_reason(outcome.history),
-        patch_size=grid.patch_size,
+        image=image,
+        std=std.astype(np.float32).reshape(noisy.shape),
+        noise_std=found.noise_std,
+        noise_estimate=found.noise,
+        free_energy=found.free_energy,
+        history=found.history,
+        stop_reason=_stop_reason(found),
+        patch_size=found.patch_size,
         device=device,
         impulses=impulses,
-        model=_keep(prepared, outcome.fitted),
-        training_seconds=outcome.trained - started,
-        reconstruction_seconds=outcome.rebuilt - outcome.trained,
-        refinement_seconds=outcome.refined - outcome.rebuilt,
+        model=found.model,
+        training_seconds=found.training_seconds,
+        reconstruction_seconds=found.reconstruction_seconds,
+        refinement_seconds=found.refinement_seconds,
     )
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What came of a denoiser: scaled values (T, Y, X, C), nats a patch, and when it was."""
-
-    fitted: Fitted
-    history: tuple[EpochReport, ...]
-    estimate: Array
-    variance: Array
-    free_energy: float
-    trained: float
-    rebuilt: float
-    refined: float
-
-
-def _run(
-    prepared: Prepared,
-    model: Checkpoint | None,
-    on_epoch: OnEpoch | None,
-    on_reconstruction: OnShare | None,
-) -> _Outcome:
-    """Train, rebuild and refine."""
-    denoiser = prepared.denoiser
-    history, fitted = _train(prepared, model, on_epoch)
-    trained = _now(prepared)
-    first = list(denoiser.rebuild(fitted, on_reconstruction))
-    rebuilt = _now(prepared)
-    refined = [
-        denoiser.refine(source, page.image)
-        for source, page in zip(denoiser.sources, first, strict=True)
-    ]
-    estimate = torch.stack(refined).cpu().numpy()
-    if not np.isfinite(estimate).all():
-        raise TrainingError("training diverged in its last steps; lower the learning rate")
-    variance = torch.stack([page.variance for page in first]).cpu().numpy()
-    free_energy = sum(page.free_energy for page in first) / len(first)
-    return _Outcome(
-        fitted, history, estimate, variance, free_energy, trained, rebuilt, _now(prepared)
-    )
-
-
-def _in_pixels(
-    prepared: Prepared, channels: DistinctChannels, pages: Array, outcome: _Outcome
-) -> tuple[Array, Array]:
-    """Turn scaled estimates and their variances into pixels and deviations (T, Y, X, C)."""
-    values, deviations = prepared.to_pixels(outcome.estimate, outcome.variance)
-    image = channels.restore(values, pages)
-    std = channels.restore(deviations, np.zeros(pages.shape))
-    if not prepared.noise_std:
-        seen = ~channels.missing
-        image[seen], std[seen] = pages[seen], 0.0
-    return image, std.clip(max=np.finfo(np.float32).max).astype(np.float32)
-
-
-def _now(prepared: Prepared) -> float:
-    """Read the clock once all that the device was given is done."""
-    synchronise(prepared.denoiser.generator.device)
-    return time.perf_counter()
 
 
 def _check_model(model: Checkpoint | None) -> None:
@@ -285,11 +230,11 @@ def _with_channels(stack: Array) -> Array:
     return stack if stack.ndim == 4 else stack[..., None]
 
 
-def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:
-    """Say why training ended: after none, all of the epochs wanted have been done."""
-    if not history:
-        return StopReason.EPOCHS
-    return history[-1].stop_reason or StopReason.STOPPED
+def _stop_reason(found: Cleaned) -> StopReason:
+    """Say why training ended: after none, no more was wanted or there was nothing to learn."""
+    if not found.history:
+        return StopReason.CONVERGED if found.model is None else StopReason.EPOCHS
+    return found.history[-1].stop_reason or StopReason.STOPPED
 
 
 def train_model(
@@ -323,35 +268,10 @@ def train_model(
     channels, _ = _take_apart(_with_channels(pages), None, config)
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
-    prepared = prepare(channels, config, generator=generator)
-    _, fitted = _train(prepared, None, on_epoch)
-    return _keep(prepared, fitted)
-
-
-def _keep(prepared: Prepared, fitted: Fitted) -> Checkpoint:
-    """Take down what was learned."""
-    grid = prepared.denoiser.sources[0].grid
-    return Checkpoint.of(fitted.model, fitted.codebook, grid, prepared.scaling, prepared.levelling)
-
-
-def _train(
-    prepared: Prepared, checkpoint: Checkpoint | None, on_epoch: OnEpoch | None
-) -> tuple[tuple[EpochReport, ...], Fitted]:
-    """Train until the end, or until the caller has seen enough; report in pixel units."""
-    history: list[EpochReport] = []
-
-    def note(report: EpochReport) -> bool:
-        history.append(
-            dataclasses.replace(
-                report,
-                noise_std=report.noise_std * prepared.scaling.std * prepared.unit,
-                free_energy=prepared.log_density(report.free_energy),
-            )
-        )
-        return on_epoch is not None and bool(on_epoch(history[-1]))
-
-    fitted = prepared.denoiser.train(checkpoint, note)
-    return tuple(history), fitted
+    tools = Tools(generator, on_epoch=on_epoch)
+    ready = Ready.of(channels, config, known_noise(channels, config), tools)
+    _, fitted = ready.train(tools)
+    return ready.keep(fitted)
 
 
 def _like(estimate: Array, image: Array) -> Array:

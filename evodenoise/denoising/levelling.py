@@ -5,7 +5,7 @@ Dimensions: C channels.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,19 @@ import numpy.typing as npt
 
 from evodenoise.config.settings import Clipped, DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
+from evodenoise.denoising.noise_level import noise_of
+from evodenoise.denoising.scaling import Scaling
+from evodenoise.errors import ConfigError
 from evodenoise.noise.clipping import find_bounds
 from evodenoise.noise.curves import Floats, LevelCurve, PhotonNoise
-from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.noise.stabilisation import Stabilisation
 
 Array = npt.NDArray[Any]
+
+MOST_LEVEL = 4.0
+"""Standard deviations of the image that noise can have which follows the signal or was clipped;
+what clipping takes away from strong noise is less than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,60 @@ class Levelling:
         return np.stack(mapped, axis=-1)
 
 
+@dataclass(frozen=True, eq=False)
+class Levelled:
+    """Channels whose noise has one level.
+
+    Attributes
+    ----------
+    channels : DistinctChannels
+        Their values.
+    noise : NoiseEstimate
+        Of these values: of level 1 if there is a levelling.
+    levelling : Levelling or None
+        From pixels to the values; None: they are pixels.
+    unit : float
+        What a deviation of 1 of the values is in pixel units, root mean square.
+    log_slope : float
+        Mean logarithm of the slope of the levelling at the pixels.
+    """
+
+    channels: DistinctChannels
+    noise: NoiseEstimate
+    levelling: Levelling | None
+    unit: float = 1.0
+    log_slope: float = 0.0
+
+    @classmethod
+    def of(
+        cls, channels: DistinctChannels, noise: NoiseEstimate, levelling: Levelling | None
+    ) -> "Levelled":
+        """Apply a levelling, if there is one.
+
+        Raises
+        ------
+        ConfigError
+            If the noise would be far more than the image varies.
+        """
+        if levelling is None:
+            return cls(channels, noise, None)
+        seen = channels.values[~channels.missing]
+        unit = levelling.level(seen)
+        _check_unit(unit, seen)
+        applied = replace(channels, values=levelling.apply(channels.values))
+        own = NoiseEstimate.none(len(levelling.maps))
+        if noise.spectrum is None:
+            own = noise_of(applied, NoiseKind.WHITE)  # for the correlation of the channels
+        own = replace(own.of_level(1.0), spectrum=noise.spectrum)
+        return cls(applied, own, levelling, unit, levelling.log_slope(seen))
+
+    def to_pixels(self, values: Array, std: Array) -> tuple[Array, Array]:
+        """Turn estimates (T, Y, X, C) and deviations into those of pixels."""
+        if self.levelling is None:
+            return values, std
+        return self.levelling.undo(values), self.levelling.undo_std(values, std)
+
+
 def choose_levelling(
     channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate
 ) -> Levelling | None:
@@ -99,7 +160,7 @@ def choose_levelling(
     config : DenoiseConfig
         Settings: what is known of the noise, and what is wanted of clipped values.
     noise : NoiseEstimate
-        What the images say about it.
+        What is known of it.
 
     Returns
     -------
@@ -107,14 +168,13 @@ def choose_levelling(
         None: the noise has one level, and no values are to be restored.
     """
     restore = config.clipped is Clipped.RESTORE
-    level = config.noise_std or noise.level
-    if config.gain is None and not (restore and level):
+    if not noise.curves and not (restore and noise.level):
         return None
+    curves = noise.curves or _constant_curves(config, noise)
     seen = ~channels.missing
-    curves = _curves(config, noise)
     planes = [channels.values[..., c][seen] for c in range(len(curves))]
     bounds = [find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True)]
-    if config.gain is None and not any(bounds):
+    if not noise.curves and not any(bounds):
         return None
     return Levelling(
         tuple(
@@ -124,18 +184,22 @@ def choose_levelling(
     )
 
 
-def _curves(config: DenoiseConfig, noise: NoiseEstimate) -> list[LevelCurve]:
-    """Say how the noise of each channel follows the signal."""
-    if config.gain is not None:
-        curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)
-        return [curve] * len(noise.per_channel)
+def _constant_curves(config: DenoiseConfig, noise: NoiseEstimate) -> tuple[LevelCurve, ...]:
+    """Say that the noise of each channel has the same level everywhere."""
     if config.noise_std is not None:
-        return [LevelCurve.constant(config.noise_std)] * len(noise.per_channel)
-    return [LevelCurve.constant(level or noise.level) for level in noise.per_channel]
+        return (LevelCurve.constant(config.noise_std),) * len(noise.per_channel)
+    return tuple(LevelCurve.constant(level or noise.level) for level in noise.per_channel)
 
 
-def _finite_or_none(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+def _check_unit(level: float, pixels: Array) -> None:
+    """Refuse levels of noise far beyond what the pixels (N, C) vary in all."""
+    own = Scaling.of(pixels).std
+    if level > MOST_LEVEL * own:
+        raise ConfigError(
+            f"noise of {level:.4g} at the mean of the image is far more than it varies in all, by "
+            f"a standard deviation of {own:.4g}; give gain, read-out and sigma in the units of "
+            "the pixels"
+        )
 
 
 def _parse(fields: Mapping[str, Any]) -> Stabilisation:

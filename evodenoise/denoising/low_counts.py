@@ -12,23 +12,23 @@ Dimensions: T pages, Y, X height and width, C channels.
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.config.presets import LONGEST_STRETCH
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.denoising.channels import fill_missing
-from evodenoise.denoising.noise_level import read_noise
-from evodenoise.denoising.result import DenoiseResult
+from evodenoise.denoising.channels import DistinctChannels
+from evodenoise.denoising.cleaning import Cleaned, Tools, clean
+from evodenoise.denoising.coarse_scales import shorten
+from evodenoise.noise.record import NoiseEstimate
+from evodenoise.noise.scales import double, halve
 from evodenoise.noise.stabilisation import ANSCOMBE
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Once = Callable[[Array, DenoiseConfig, Mask | None], DenoiseResult]
 
 ENOUGH_COUNTS = 10.0
 """Counts that a typical photon comes with, from which on they are denoised as they are."""
@@ -60,73 +60,92 @@ COARSE_WORK, COARSE_TIME = 0.5, 0.4
 the whole gains 0.05 dB."""
 
 
-def denoise_few_counts(
-    pages: Array, config: DenoiseConfig, missing: Mask | None, once: Once
-) -> DenoiseResult:
-    """Denoise pages by way of smaller ones if they hold few photons, else as they are.
+class Counting(NamedTuple):
+    """How photons were counted in each channel: gain, read-out noise, black level (C,)."""
+
+    gain: Floats
+    readout: Floats
+    offset: Floats
+
+    @classmethod
+    def of(cls, noise: NoiseEstimate) -> "Counting | None":
+        """Take it from a record; None: its noise is not that of photons alone."""
+        if noise.photons is None or noise.spectrum is not None:
+            return None
+        names = ("gain", "readout", "offset")
+        return cls(*(np.array([getattr(each, name) for each in noise.photons]) for name in names))
+
+    def counts(self, values: Array) -> Floats:
+        """Turn pixels (..., C) into counts."""
+        counted: Floats = (values - self.offset) / self.gain
+        return counted
+
+
+def clean_few_counts(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate, tools: Tools
+) -> Cleaned:
+    """Denoise channels by way of smaller ones if they hold few photons, else as they are.
 
     Parameters
     ----------
-    pages : ndarray, shape (T, Y, X) or (T, Y, X, C)
-        Noisy; nan is missing.
+    channels : DistinctChannels
+        Values that are not constant.
     config : DenoiseConfig
         Settings.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        More missing pixels.
-    once : callable
-        Denoises pages by settings, with a mask of missing pixels.
+    noise : NoiseEstimate
+        What is known of the noise.
+    tools : Tools
+        Randomness, and whom to tell; without a model.
 
     Returns
     -------
-    DenoiseResult
-        Of the pages, but of type float64 if they hold few photons. It has no model then, for none
-        has learned images like these.
+    Cleaned
+        Without a model if the channels hold few photons, for none has learned images like these.
     """
-    gain, read = config.gain, config.readout or 0.0
-    share = None if gain is None else choose_share(pages, config, missing)
-    if gain is None or share is None:
-        return once(pages, config, missing)
+    counting = Counting.of(noise)
+    share = None if counting is None else choose_share(channels, counting)
+    if counting is None or share is None:
+        return clean(channels, config, noise, tools)
     started = time.perf_counter()
-    if min(pages.shape[1:3]) < SMALLEST_SIDE:
-        guide = smooth(pages, missing, config)
+    values = channels.values
+    if min(values.shape[1:3]) < SMALLEST_SIDE:
+        guide = smooth(values, counting)
     else:
-        small, gaps = halve(pages, missing)
+        small, gaps = halve(values, channels.missing)
         # Of the mean of four pixels, both parts of the noise have a quarter of the variance.
-        quick = replace(_shortened(config, pages.shape), gain=gain / 4, readout=read / 2)
-        guide = double(denoise_few_counts(small, quick, gaps, once).image, pages.shape)
-    mixed = mix(pages, guide, share, config)
-    diluted = replace(config, gain=gain * share**2, readout=read * share)
+        quick = shorten(config, values.shape, work=COARSE_WORK, time=COARSE_TIME)
+        half = replace(channels, values=small, missing=gaps)
+        found = clean_few_counts(half, quick, noise.rescaled(0.5), tools)
+        guide = double(found.values, values.shape)
+    mixed = replace(channels, values=mix(channels, guide, share, counting))
     seconds = time.perf_counter() - started
     if config.time_limit is not None:
-        diluted = replace(diluted, time_limit=max(config.time_limit - seconds, 0.01))
-    result = once(mixed, diluted, missing)
-    estimate = read_noise(pages.reshape(*pages.shape[:3], -1), missing)[0]
+        config = replace(config, time_limit=max(config.time_limit - seconds, 0.01))
+    result = clean(mixed, config, noise.rescaled(share), tools)
     return replace(
         result,
+        noise=noise,
         noise_std=result.noise_std / share,
-        noise_estimate=replace(estimate, consistent=True),  # few counts look like nothing else
         model=None,
         training_seconds=result.training_seconds + seconds,
     )
 
 
-def choose_share(pages: Array, config: DenoiseConfig, missing: Mask | None) -> float | None:
+def choose_share(channels: DistinctChannels, counting: Counting) -> float | None:
     """Choose which share of an image of few photons goes into the mixture.
 
     Parameters
     ----------
-    pages : ndarray, shape (T, Y, X) or (T, Y, X, C)
-        Noisy; nan is missing.
-    config : DenoiseConfig
-        Settings.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        More missing pixels.
+    channels : DistinctChannels
+        Noisy.
+    counting : Counting
+        What a photon is.
 
     Returns
     -------
     float or None
-        The share, such that the noise is that of enough photons; None: there are enough, nobody
-        says what a photon is, or the image is full of points.
+        The share, such that the noise is that of enough photons; None: there are enough, or the
+        image is full of points.
 
     Notes
     -----
@@ -134,12 +153,9 @@ def choose_share(pages: Array, config: DenoiseConfig, missing: Mask | None) -> f
     bright stars on a dark ground need no help, and would be dimmed by it. Noise of reading out
     helps the transform as photons do.
     """
-    if config.gain is None:
-        return None
-    read = ((config.readout or 0.0) / config.gain) ** 2
-    counts = (pages.astype(np.float64) - (config.offset or 0.0)) / config.gain
-    if missing is not None:
-        counts[missing] = np.nan
+    counts = counting.counts(channels.values)
+    read = float(np.square(counting.readout / counting.gain).mean())
+    counts[channels.missing] = np.nan
     seen = counts[np.isfinite(counts)]
     if not seen.size or _has_points(counts, seen, read):
         return None
@@ -150,7 +166,7 @@ def choose_share(pages: Array, config: DenoiseConfig, missing: Mask | None) -> f
 
 
 def _has_points(counts: Array, seen: Array, read: float) -> bool:
-    """Tell whether counts (T, Y, X[, C]) vary as much among neighbours as stars do.
+    """Tell whether counts (T, Y, X, C) vary as much among neighbours as stars do.
 
     Parameters
     ----------
@@ -169,43 +185,43 @@ def _has_points(counts: Array, seen: Array, read: float) -> bool:
     return detail > max(DOUBTFUL * chance, MOST_DETAIL * (float(seen.var()) - noise))
 
 
-def mix(pages: Array, guide: Array, share: float, config: DenoiseConfig) -> Array:
-    """Mix noisy pages (T, Y, X[, C]) and a guide, by the noisy ones alone where they contradict.
+def mix(channels: DistinctChannels, guide: Array, share: float, counting: Counting) -> Array:
+    """Mix noisy values and a guide, by the noisy ones alone where they contradict.
 
     Parameters
     ----------
-    pages, guide : ndarray, shape (T, Y, X) or (T, Y, X, C)
-        The noisy ones, in which nan is missing, and an estimate.
+    channels : DistinctChannels
+        The noisy ones.
+    guide : ndarray, shape (T, Y, X, C)
+        An estimate; gaps are filled with it.
     share : float
         Of the noisy ones.
-    config : DenoiseConfig
-        Settings, with a gain.
+    counting : Counting
+        What a photon is.
     """
     from scipy.ndimage import maximum_filter, uniform_filter
 
-    offset, gain = config.offset or 0.0, config.gain or 1.0
-    read = 9 * (config.readout or 0.0) ** 2 + ANSCOMBE * gain**2
+    gain, offset = counting.gain, counting.offset
+    read = 9 * counting.readout**2 + ANSCOMBE * gain**2
     guide = guide.clip(min=offset)
-    known = np.where(np.isnan(pages), guide, pages)
-    box = (1, 3, 3, 1)[: pages.ndim]
+    known = np.where(channels.missing[..., None], guide, channels.values)
+    box = (1, 3, 3, 1)
     sums = [9 * uniform_filter(each - offset, box) for each in (known, guide)]
     recorded, expected = (np.sqrt((gain * each + read).clip(min=0)) for each in sums)
     brighter = 2 / gain * (recorded - expected) > CONTRADICTION
-    mixed: Array = guide + np.where(maximum_filter(brighter, box), 1, share) * (pages - guide)
+    mixed: Array = guide + np.where(maximum_filter(brighter, box), 1, share) * (known - guide)
     return mixed
 
 
-def smooth(pages: Array, missing: Mask | None, config: DenoiseConfig) -> Array:
+def smooth(values: Array, counting: Counting) -> Array:
     """Average neighbours, as wide as is best for the mean squared error, by its unbiased estimate.
 
     Parameters
     ----------
-    pages : ndarray, shape (T, Y, X) or (T, Y, X, C)
-        Noisy; nan is missing.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        More missing pixels.
-    config : DenoiseConfig
-        Settings, with a gain.
+    values : ndarray, shape (T, Y, X, C)
+        Noisy, gaps filled.
+    counting : Counting
+        What a photon is.
 
     Returns
     -------
@@ -214,82 +230,14 @@ def smooth(pages: Array, missing: Mask | None, config: DenoiseConfig) -> Array:
     """
     from scipy.ndimage import gaussian_filter
 
-    whole, _ = _fill(pages, missing)
-    light = float(whole.mean()) - (config.offset or 0.0)
-    variance = (config.gain or 0.0) * max(light, 0.0) + (config.readout or 0.0) ** 2
-    best, least = whole, variance
+    light = (values.mean((0, 1, 2)) - counting.offset).clip(min=0)
+    variance = float((counting.gain * light + counting.readout**2).mean())
+    best, least = values, variance
     for width in WIDTHS:
-        widths = (0, width, width, 0)[: whole.ndim]
-        average = gaussian_filter(whole, widths, mode="reflect")
+        average = gaussian_filter(values, (0, width, width, 0), mode="reflect")
         # Of the noise of a pixel, so much comes back in its own average.
         own = 1 / (2 * math.pi * width**2)
-        error = float(np.square(average - whole).mean()) + (2 * own - 1) * variance
+        error = float(np.square(average - values).mean()) + (2 * own - 1) * variance
         if error < least:
             best, least = average, error
-    return best.reshape(pages.shape)
-
-
-def _fill(pages: Array, missing: Mask | None) -> tuple[Array, Mask]:
-    """Fill gaps with averages of their surroundings: (T, Y, X, C) and where they were."""
-    whole = pages.astype(np.float64).reshape(*pages.shape[:3], -1)
-    gaps: Mask = np.asarray(np.isnan(whole).any(-1))
-    if missing is not None:
-        gaps = np.asarray(gaps | missing)
-    for page, hidden in zip(whole, gaps, strict=True):
-        fill_missing(page, hidden)
-    return whole, gaps
-
-
-def halve(pages: Array, missing: Mask | None) -> tuple[Array, Mask]:
-    """Average 2 x 2 pixels.
-
-    Parameters
-    ----------
-    pages : ndarray, shape (T, Y, X) or (T, Y, X, C)
-        Noisy; nan is missing.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        More missing pixels.
-
-    Returns
-    -------
-    small : ndarray of float64
-        Of half the height and width, rounded up: a last odd row or column counts twice.
-    gaps : ndarray of bool
-        Pixels of which nothing is known.
-    """
-    whole, gaps = _fill(pages, missing)
-    odd = [(0, side % 2) for side in pages.shape[1:3]]
-    whole = np.pad(whole, [(0, 0), *odd, (0, 0)], mode="edge")
-    gaps = np.pad(gaps, [(0, 0), *odd], mode="edge")
-    count, height, width = gaps.shape
-    blocks = (count, height // 2, 2, width // 2, 2)
-    small = whole.reshape(*blocks, -1).mean((2, 4))
-    unknown: Mask = np.asarray(gaps.reshape(blocks).all((2, 4)))
-    return small.reshape(*small.shape[:3], *pages.shape[3:]), unknown
-
-
-def double(pages: Array, shape: tuple[int, ...]) -> Array:
-    """Enlarge what `halve` made smaller, by cubic splines, to its old shape."""
-    from scipy.ndimage import map_coordinates
-
-    rows, columns = ((np.arange(side) - 0.5) / 2 for side in shape[1:3])
-    places = np.meshgrid(rows, columns, indexing="ij")
-    planes = pages.reshape(*pages.shape[:3], -1)
-    large = [
-        [map_coordinates(page[..., c], places, order=3, mode="nearest") for page in planes]
-        for c in range(planes.shape[-1])
-    ]
-    return np.stack(large, axis=-1).reshape(shape)
-
-
-def _shortened(config: DenoiseConfig, shape: tuple[int, ...]) -> DenoiseConfig:
-    """Shorten the training for half the size, where epochs of fewer patches are shorter, too."""
-    pixels = shape[1] * shape[2]
-    most = config.lattice_patches or pixels
-    stretch = min(min(most, pixels) / min(most, pixels / 4), LONGEST_STRETCH)
-    limit = config.time_limit
-    return replace(
-        config,
-        epochs=max(1, round(config.epochs * COARSE_WORK * stretch)),
-        time_limit=None if limit is None else limit * COARSE_TIME,
-    )
+    return best

@@ -4,7 +4,7 @@ A safetensors file. Its metadata has one entry, ``evodenoise``, a JSON document:
 
     {"format_version": 3,
      "latents": H, "hidden": [H_1, ...], "patch_size": p, "channels": C,
-     "covariance": true, "unlocked": true,
+     "covariance": true, "unlocked": true, "coloured": false,
      "scaling": {"peak": ..., "deviation": ..., "offset": [C], "mixing": [C x C]},
      "levelling": null or, for each channel, {"values": [K], "stds": [K], "gain": ...,
                   "low": ..., "high": ..., "bounds": null or [2], "restore": false}}
@@ -14,10 +14,12 @@ and its tensors, with D = p*p*C and E = 2 D outputs if there is a covariance, el
     prior (H,), noise_variance (), decoder.rows (H + 1, H_1), decoder.bias (H_1,)
     decoder.weights.i (H_(i+2), H_(i+1)), decoder.biases.i (H_(i+2),), the last of E outputs
     codebook (M, K), of int16, all others of float32
+    spectrum (C, 32, 32), of the noise, if it is coloured
 
 A file is believed only after the sizes in its header have been found in range, and each tensor to
 be of the type and the shape that they demand; no more is allocated than the file holds.
-Version 1 was a pickle, which can hold code, and version 2 had no levelling; neither is read.
+Version 1 was a pickle, which can hold code, and version 2 knew white noise of one level only;
+neither is read.
 """
 
 import json
@@ -38,6 +40,7 @@ from evodenoise.config.settings import MAXIMUM_LATENTS, MAXIMUM_WIDTH, MINIMUM_P
 from evodenoise.denoising.levelling import Levelling
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ModelError
+from evodenoise.noise.spectrum import FREQUENCIES
 
 ENTRY = "evodenoise"
 FORMAT_VERSION = 3
@@ -54,7 +57,8 @@ MOST_CHANNELS = 4
 MOST_UNEQUAL = 1e6
 """Condition of the mixture of channels; 10 at most is ever made."""
 
-CODEBOOK, NO_MODEL = "codebook", "is damaged or not a model of evodenoise; --save-model writes one"
+CODEBOOK, SPECTRUM = "codebook", "spectrum"
+NO_MODEL = "is damaged or not a model of evodenoise; --save-model writes one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,7 @@ class Header:
     channels: int
     covariance: bool
     unlocked: bool
+    coloured: bool
     scaling: Scaling
     levelling: Levelling | None = None
 
@@ -80,6 +85,7 @@ class Header:
                 "hidden": list(self.hidden),
                 "covariance": self.covariance,
                 "unlocked": self.unlocked,
+                "coloured": self.coloured,
                 "scaling": {
                     "peak": scaling.peak,
                     "deviation": scaling.deviation,
@@ -103,6 +109,8 @@ class Header:
         for layer, (wide, next_wide) in enumerate(pairwise([*self.hidden, outputs])):
             shapes[f"decoder.weights.{layer}"] = (next_wide, wide)
             shapes[f"decoder.biases.{layer}"] = (next_wide,)
+        if self.coloured:
+            shapes[SPECTRUM] = (self.channels, FREQUENCIES, FREQUENCIES)
         return shapes
 
 
@@ -213,7 +221,7 @@ def _parse(text: str | None) -> Header:
         known and all(_is_whole(width, 1, MAXIMUM_WIDTH) for width in hidden),
         "hidden widths out of range",
     )
-    for name in ("covariance", "unlocked"):
+    for name in ("covariance", "unlocked", "coloured"):
         _demand(isinstance(document.get(name), bool), f"{name} is neither true nor false")
     _demand(document["covariance"] or not document["unlocked"], "no covariance to unlock")
     return Header(
@@ -221,6 +229,7 @@ def _parse(text: str | None) -> Header:
         hidden=tuple(hidden),
         covariance=document["covariance"],
         unlocked=document["unlocked"],
+        coloured=document["coloured"],
         scaling=_parse_scaling(document.get("scaling"), document["channels"]),
         levelling=_parse_levelling(document.get("levelling"), document["channels"]),
     )
@@ -285,6 +294,7 @@ def _check_values(header: Header, tensors: Mapping[str, Tensor]) -> None:
     prior, codes = tensors["prior"], tensors[CODEBOOK]
     _demand(((prior > 0) & (prior < 1)).all(), "prior out of range")
     _demand(tensors["noise_variance"] > 0, "noise variance out of range")
+    _demand(not header.coloured or (tensors[SPECTRUM] > 0).all(), "spectrum out of range")
     _demand((tensors["decoder.rows"][-1] == 0).all(), "the empty place has weights")
     _demand(((codes >= 0) & (codes <= header.latents)).all(), "codes out of range")
     ascending = (codes[:, 1:] > codes[:, :-1]) | (codes[:, 1:] == header.latents)

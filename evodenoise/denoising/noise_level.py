@@ -3,10 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
+from evodenoise.config.settings import DenoiseConfig, Noise
 from evodenoise.denoising.channels import DistinctChannels, mark_impulses, spread_pages
 from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_image
 from evodenoise.errors import ImageError
-from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise, mean_estimate
+from evodenoise.noise.blind import read_blindly, with_curves
+from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.record import NoiseEstimate, NoiseKind
 
 MOST_READ_PAGES = 8
 """Evenly spaced; the noise of a stack is hardly estimated better from more."""
@@ -84,14 +87,40 @@ def read_noise(
     return estimate, tuple(levels), int(impulses.sum())
 
 
-def noise_of(channels: DistinctChannels) -> NoiseEstimate:
-    """Average what some pages of a stack, not all of it missing, say of its noise."""
+def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> NoiseEstimate:
+    """Say what some pages of a stack, not all of it missing, tell of its noise."""
     if channels.constant:
         return NoiseEstimate.none(len(channels.sources))
     chosen = spread_pages(channels.missing, MOST_READ_PAGES)
-    return mean_estimate(
-        [
-            estimate_white_noise(channels.values[page], missing=channels.missing[page])
-            for page in chosen
-        ]
-    )
+    return read_blindly(channels.values[chosen], channels.missing[chosen], wanted)
+
+
+def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstimate:
+    """Say what is known of the noise: what the settings tell, else what is read.
+
+    Parameters
+    ----------
+    channels : DistinctChannels
+        Values that are not constant.
+    config : DenoiseConfig
+        Settings.
+
+    Returns
+    -------
+    NoiseEstimate
+        With `config.gain`, that of photons; with `config.noise_std`, white or of that level.
+    """
+    wanted = None if config.noise is Noise.AUTO else NoiseKind(config.noise.value)
+    if config.gain is not None:
+        curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)
+        curves = [curve] * channels.values.shape[-1]
+        white = noise_of(channels, NoiseKind.WHITE)
+        return with_curves(white, curves, channels.values[~channels.missing])
+    if config.noise_std is None:
+        return noise_of(channels, wanted)
+    if wanted is not NoiseKind.COLOURED:
+        return noise_of(channels, NoiseKind.WHITE)
+    noise = noise_of(channels, wanted)
+    if noise.spectrum is None:
+        return noise
+    return noise.rescaled(config.noise_std / noise.std)

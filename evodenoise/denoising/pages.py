@@ -12,7 +12,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
-from evodenoise.denoising.denoise import OnEpoch
+from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult
 

@@ -1,14 +1,12 @@
 """What comes of denoising."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.noise.record import NoiseEstimate
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
@@ -30,7 +28,7 @@ class DenoiseResult:
         Noise level used, in pixel units: given, or estimated from the image; 0: it has none, and
         comes back as it is but for missing pixels.
     noise_estimate : NoiseEstimate
-        What the image itself says about its noise.
+        What is known of its noise: given, or read off the image.
     free_energy : float
         Mean over all patches, in nats per patch of pixel values; nan where nothing was trained.
     history : tuple of EpochReport
@@ -63,21 +61,3 @@ class DenoiseResult:
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0
     refinement_seconds: float = 0.0
-
-
-def unchanged(
-    image: Array, noise: NoiseEstimate, device: str, *, impulses: int = 0
-) -> DenoiseResult:
-    """Return an image without noise: there is nothing to remove and nothing to learn."""
-    return DenoiseResult(
-        image=image,
-        std=np.zeros(image.shape, np.float32),
-        noise_std=0.0,
-        noise_estimate=noise,
-        free_energy=math.nan,
-        history=(),
-        stop_reason=StopReason.CONVERGED,
-        patch_size=None,
-        device=device,
-        impulses=impulses,
-    )

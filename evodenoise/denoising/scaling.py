@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.noise.record import NoiseEstimate
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.denoising.denoise import OnEpoch, denoise
+from evodenoise.denoising.cleaning import OnEpoch
+from evodenoise.denoising.denoise import denoise
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.errors import ImageError
 from evodenoise.evaluation.metrics import measure

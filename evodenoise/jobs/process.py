@@ -37,7 +37,7 @@ from evodenoise.jobs.sidecars import (
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import OnEpoch
+    from evodenoise.denoising.cleaning import OnEpoch
     from evodenoise.denoising.denoiser import OnShare
     from evodenoise.denoising.result import DenoiseResult
 

@@ -14,7 +14,7 @@ from evodenoise.jobs.sidecars import middle_page
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.denoise import OnEpoch
+    from evodenoise.denoising.cleaning import OnEpoch
 
 MOST_IMAGES = 64
 MOST_SIDE = 256

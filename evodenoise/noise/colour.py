@@ -4,7 +4,7 @@ In each order of frequencies, patches that are flat by their other coefficients 
 What structure is left in them lies in the lowest orders, and rises there ever more steeply the
 lower they are; noise levels off. The lowest ones, which plain shading fills, cannot be read.
 
-Dimensions: Y, X height and width, C channels, p patch size, N patches.
+Dimensions: T pages, Y, X height and width, C channels, p patch size, N patches.
 """
 
 import math
@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.noise.levels import DISTRUST, TRUSTED_GROWTH, weighted_median
-from evodenoise.noise.spectrum import NoiseSpectrum
+from evodenoise.noise.levels import DISTRUST, TRUSTED_GROWTH, sample_patches, weighted_median
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -61,9 +60,9 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
 
     Parameters
     ----------
-    planes : ndarray, shape (Y, X, C)
+    planes : ndarray, shape (Y, X, C) or (T, Y, X, C)
         Channels, each with noise of one level.
-    missing : ndarray of bool, shape (Y, X), optional
+    missing : ndarray of bool, shape (Y, X) or (T, Y, X), optional
         Pixels that do not count.
 
     Returns
@@ -71,9 +70,9 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     ndarray, shape (C, p, p)
         For patches of `PATCH_SIZE`, or of `SMALL_PATCH_SIZE` in a small image.
     """
-    side = PATCH_SIZE if min(planes.shape[:2]) >= LEAST_SIDE else SMALL_PATCH_SIZE
-    side = min(side, *planes.shape[:2])
-    spectra = [_spectra(plane, side, missing) for plane in np.moveaxis(planes, 2, 0)]
+    sides = planes.shape[-3:-1]
+    side = min(PATCH_SIZE if min(sides) >= LEAST_SIDE else SMALL_PATCH_SIZE, *sides)
+    spectra = [_spectra(plane, side, missing) for plane in np.moveaxis(planes, -1, 0)]
     varying = _varying(spectra[0])
     spectra = [own[varying] for own in spectra]
     count = int(np.clip(len(spectra[0]) / (4 * FEWEST_PATCHES), 1, STRATA))
@@ -89,31 +88,40 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     )
 
 
-def read_spectrum(planes: Floats, missing: Mask | None = None) -> tuple[float, NoiseSpectrum]:
-    """Read level and spectrum of the noise; see `read_wave_variances`.
+def noise_share(plane: Floats, variances: Floats, missing: Mask | None = None) -> float:
+    """Tell how much of what a channel shows is noise, in the orders where that is most.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        The channel.
+    variances : ndarray, shape (p, p)
+        What `read_wave_variances` read off it.
+    missing : ndarray of bool, of the same shape as the channel, optional
+        Pixels that do not count.
 
     Returns
     -------
-    std : float
-        Root mean square over channels and frequencies.
-    spectrum : NoiseSpectrum
-        What is left when the level is taken out.
+    float
+        Standard deviation of the noise over that of the channel, both in one order; near 1 if
+        pictures of that noise are what is seen, far below if grain and texture may look the same.
     """
-    variances = read_wave_variances(planes, missing)
-    return math.sqrt(float(variances.mean())), NoiseSpectrum.from_wave_variances(variances)
+    side = len(variances)
+    every = np.square(_spectra(plane, side, missing)).mean(0)
+    orders = np.rint(orders_of(side))
+    shares = []
+    for order in range(FIRST_READABLE, side // 2 + 1):
+        chosen = orders == order
+        shares.append(variances[chosen].mean() / max(float(every[chosen].mean()), 1e-30))
+    return math.sqrt(max(shares))
 
 
 def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
     """Transform evenly spaced patches without gaps: (N, p, p)."""
     from scipy.fft import dctn
 
-    windows = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
-    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES))
-    patches = windows[::step, ::step].reshape(-1, side, side)
-    if missing is not None:
-        gaps = np.lib.stride_tricks.sliding_window_view(missing, (side, side))[::step, ::step]
-        whole = ~gaps.any(axis=(2, 3)).ravel()
-        patches = patches[whole] if np.count_nonzero(whole) >= FEWEST_PATCHES else patches
+    patches, whole, _ = sample_patches(plane, missing, side, MOST_PATCHES)
+    patches = patches[whole] if np.count_nonzero(whole) >= FEWEST_PATCHES else patches
     spectra: Floats = dctn(patches, axes=(1, 2), norm="ortho", workers=1)
     return spectra
 

@@ -105,6 +105,18 @@ class LevelCurve:
         floor = LEAST_STD * max(stds)
         return cls(tuple(map(float, values)), tuple(max(float(std), floor) for std in stds))
 
+    def scaled(self, factor: float) -> "LevelCurve":
+        """Return the curve of noise whose standard deviation is so many times as high."""
+        stds = tuple(factor * std for std in self.stds)
+        if self.photon is None:
+            return LevelCurve(self.values, stds)
+        return LevelCurve.of_photons(factor**2 * self.photon.gain, stds[0], self.photon.offset)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the level differs anywhere."""
+        return self.photon is not None or len(self.values) > 1
+
     @property
     def growth(self) -> float:
         """By how much the variance rises with each unit beyond the last knot."""

@@ -4,9 +4,6 @@ Dimensions: Y, X height and width, C channels.
 """
 
 import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,7 @@ import numpy.typing as npt
 
 from evodenoise.errors import ImageError
 from evodenoise.noise.readings import fine_level, read_plane
-from evodenoise.noise.spectrum import NoiseSpectrum
+from evodenoise.noise.record import NoiseEstimate, root_mean_square
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -22,66 +19,6 @@ Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
 SMALLEST_SIDE = 4
-BLURRED_RATIO = 3.0
-"""Coarse over fine; beyond any texture measured, and below the 3.3 and 6.3 of processed camera
-images."""
-
-
-@dataclass(frozen=True)
-class NoiseEstimate:
-    """A noise level, and what speaks for it.
-
-    Attributes
-    ----------
-    std : float
-        Standard deviation of the noise in pixel units, root mean square over channels.
-    per_channel : tuple of float
-        The same for each channel.
-    correlation : tuple of tuple of float, shape (C, C)
-        Of the noise of the channels; the identity where they are independent.
-    wavelet_std : float
-        What scikit-image's wavelet estimate reads, root mean square over channels, in pixel
-        units. Texture raises it, so it serves as a check only.
-    coarse_std : float
-        What middle frequencies of the flattest patches read, root mean square over channels,
-        in pixel units; of a channel that is one regular texture they tell nothing, and its level
-        stands in.
-    consistent : bool
-        Whether the readings agree in every channel. If not, the noise may be correlated, not
-        Gaussian or not of one level everywhere, and `std` may be far off.
-    spectrum : NoiseSpectrum or None
-        How the noise is spread over frequency, in opponent channels (see `opponents`); None: it
-        is white.
-    """
-
-    std: float
-    per_channel: tuple[float, ...]
-    correlation: tuple[tuple[float, ...], ...]
-    wavelet_std: float
-    coarse_std: float
-    consistent: bool
-    spectrum: NoiseSpectrum | None = None
-
-    @property
-    def blurred(self) -> bool:
-        """Whether the noise is stronger by far in coarser detail: a camera's or JPEG's work."""
-        return 0 < BLURRED_RATIO * self.std < self.coarse_std
-
-    @property
-    def level(self) -> float:
-        """The level to denoise by: `std`, or `coarse_std` where that says next to nothing."""
-        return self.coarse_std if self.blurred else self.std
-
-    def of_level(self, std: float) -> "NoiseEstimate":
-        """Return the estimate for channels whose level is known and the same: the rest stays."""
-        levels = (std,) * len(self.per_channel)
-        return replace(self, std=std, per_channel=levels, coarse_std=std)
-
-    @classmethod
-    def none(cls, channels: int) -> "NoiseEstimate":
-        """Say that there is no noise."""
-        identity = tuple(tuple(row) for row in np.eye(channels).tolist())
-        return cls(0.0, (0.0,) * channels, identity, 0.0, 0.0, consistent=True)
 
 
 def estimate_white_noise(image: Array, *, missing: Mask | None = None) -> NoiseEstimate:
@@ -149,36 +86,12 @@ def estimate_white_noise(image: Array, *, missing: Mask | None = None) -> NoiseE
     readings = [read_plane(planes[:, :, channel], missing) for channel in range(planes.shape[2])]
     levels = [reading.fine for reading in readings]
     return NoiseEstimate(
-        std=_root_mean_square(levels),
+        std=root_mean_square(levels),
         per_channel=tuple(levels),
         correlation=_correlation(planes, levels, missing),
-        wavelet_std=_root_mean_square([reading.wavelet for reading in readings]),
-        coarse_std=_root_mean_square([reading.coarse for reading in readings]),
+        wavelet_std=root_mean_square([reading.wavelet for reading in readings]),
+        coarse_std=root_mean_square([reading.coarse for reading in readings]),
         consistent=all(reading.agree for reading in readings),
-    )
-
-
-def noise_to_signal(noise_variance: float) -> float:
-    """Noise over signal, as standard deviations, of an image of unit variance in all."""
-    return math.sqrt(noise_variance / max(1 - noise_variance, 1e-3))
-
-
-def mean_estimate(estimates: Sequence[NoiseEstimate]) -> NoiseEstimate:
-    """Average what several images with the same noise say: mean squares and mean correlations."""
-    first = estimates[0]
-    if len(estimates) == 1:
-        return first
-    channels = [
-        [each.per_channel[place] for each in estimates] for place in range(len(first.per_channel))
-    ]
-    correlation = np.mean([each.correlation for each in estimates], axis=0)
-    return NoiseEstimate(
-        std=_root_mean_square([each.std for each in estimates]),
-        per_channel=tuple(_root_mean_square(levels) for levels in channels),
-        correlation=tuple(tuple(row) for row in correlation.tolist()),
-        wavelet_std=_root_mean_square([each.wavelet_std for each in estimates]),
-        coarse_std=_root_mean_square([each.coarse_std for each in estimates]),
-        consistent=all(each.consistent for each in estimates),
     )
 
 
@@ -208,7 +121,3 @@ def _correlation(
             common = 1 - fine_level(one - other, missing) ** 2 / 2
             correlation[first, second] = correlation[second, first] = np.clip(common, -1, 1)
     return tuple(tuple(row) for row in correlation.tolist())
-
-
-def _root_mean_square(values: list[float]) -> float:
-    return math.hypot(*values) / math.sqrt(len(values))

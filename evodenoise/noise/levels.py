@@ -5,7 +5,7 @@ flattest ones tell the noise; a curve through the bins that prefers the lower on
 only adds, tells its level. Noise of any colour has the same colour in every bin, so that the bins
 differ by one factor each.
 
-Dimensions: Y, X height and width, p patch size, N patches, D = p*p, B bins, K bands.
+Dimensions: T pages, Y, X height and width, p patch size, N patches, D = p*p, B bins, K bands.
 """
 
 import math
@@ -61,8 +61,9 @@ and still count by half."""
 STIFFNESS = 2.0
 """Weight of the squared second differences of the free curve, in logarithms of the variance."""
 
-LEAST_GAIN = 0.5
-"""Share of the misfit that a richer curve has to take away from a poorer one."""
+STRAIGHT_ENOUGH, FREE_ENOUGH = 0.25, 0.5
+"""Times the misfit of one level, at most, has a variance that is a straight line, which photons
+make, and has, if that line is none, a curve."""
 
 LEAST_RANGE = 1.5
 """Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
@@ -81,15 +82,19 @@ class Binned(NamedTuple):
     weights: Floats
 
 
-def read_level_curve(plane: Array, missing: Mask | None = None) -> LevelCurve | None:
+def read_level_curve(
+    plane: Array, missing: Mask | None = None, *, photon: bool = False
+) -> LevelCurve | None:
     """Read how the noise level of one channel follows the signal.
 
     Parameters
     ----------
-    plane : ndarray, shape (Y, X)
-        Noisy values.
-    missing : ndarray of bool, shape (Y, X), optional
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        Noisy values, of one page or more.
+    missing : ndarray of bool, of the same shape, optional
         Pixels that do not count.
+    photon : bool
+        Take the noise for that of photons, if its variance rises with the signal at all.
 
     Returns
     -------
@@ -100,15 +105,18 @@ def read_level_curve(plane: Array, missing: Mask | None = None) -> LevelCurve | 
     binned = read_bins(plane, missing)
     if binned is None:
         return None
+    if photon and _line(binned)[0] > 0:
+        return _photon_curve(binned, _straight(binned))
     constant = np.full(len(binned.means), _centre(binned))
     level = LevelCurve.constant(math.exp(constant[0] / 2))
     if len(constant) < FEWEST_BINS:
         return level
     straight, free = _straight(binned), _free(binned)
     misfit, chosen = _misfit(binned, constant), constant
-    for richer in (straight, free):
-        if (error := _misfit(binned, richer)) < (1 - LEAST_GAIN) * misfit:
-            misfit, chosen = error, richer
+    for richer, least in ((straight, STRAIGHT_ENOUGH), (free, FREE_ENOUGH)):
+        if _misfit(binned, richer) < least * misfit:
+            chosen = richer
+            break
     if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
         return level
     return _photon_curve(binned, straight) if chosen is straight else _knots(binned, chosen)
@@ -149,20 +157,50 @@ def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
     from scipy.fft import dct
 
     size = PATCH_SIZE
-    if min(plane.shape) < size:
+    if min(plane.shape[-2:]) < size:
         return np.zeros((0, size * size)), 1
-    windows = np.lib.stride_tricks.sliding_window_view(plane, (size, size))
-    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES))
-    patches = np.array(windows[::step, ::step], dtype=np.float64).reshape(-1, size * size)
-    if missing is not None:
-        gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))[::step, ::step]
-        patches = patches[~gaps.any(axis=(2, 3)).ravel()]
+    patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
+    patches = patches[whole].reshape(-1, size * size)
     seen = plane if missing is None else plane[~missing]
     spoilt = [*clipping_values(seen), *_blank_values(patches)]
     stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
     patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
     cosines = dct(np.eye(size), norm="ortho", axis=0)
     return patches @ np.kron(cosines, cosines).T, step
+
+
+def sample_patches(
+    plane: Array, missing: Mask | None, size: int, most: int
+) -> tuple[Floats, Mask, int]:
+    """Cut evenly spaced patches.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        One channel, of one page or more.
+    missing : ndarray of bool, of the same shape, optional
+        Pixels that do not count.
+    size, most : int
+        Side of the patches, in pixels, and about how many of them.
+
+    Returns
+    -------
+    patches : ndarray of float64, shape (N, p, p)
+        Cut at every so many rows and columns.
+    whole : ndarray of bool, shape (N,)
+        Patches that nothing is missing from.
+    step : int
+        How many rows and columns.
+    """
+    pages = plane.reshape(-1, *plane.shape[-2:])
+    window = (size, size)
+    windows = np.lib.stride_tricks.sliding_window_view(pages, window, (1, 2))
+    step = math.ceil(math.sqrt(math.prod(windows.shape[:3]) / most))
+    patches = np.array(windows[:, ::step, ::step], dtype=np.float64).reshape(-1, *window)
+    if missing is None:
+        return patches, np.ones(len(patches), bool), step
+    gaps = np.lib.stride_tricks.sliding_window_view(missing.reshape(pages.shape), window, (1, 2))
+    return patches, ~gaps[:, ::step, ::step].any((3, 4)).ravel(), step
 
 
 def clipping_values(plane: Array) -> list[float]:

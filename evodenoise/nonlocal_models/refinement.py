@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from evodenoise.config.settings import Refinement
-from evodenoise.noise.estimation import noise_to_signal
+from evodenoise.noise.record import noise_to_signal
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
 from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings

@@ -20,6 +20,7 @@ TEXTS = {
     **{"files": "b.png", "output": "out/", "suffix": "_x", "format": "tif", "axes": "TYX"},
     **{"dtype": "uint8", "preset": "fast", "covariance": "none", "refine": "none"},
     **{"hidden": "5,6", "stack": "joint", "device": "cpu", "impulses": "off"},
+    **{"noise": "white", "clipped": "restore"},
     **{int: "7", float: "7.5", Path: "some/path"},
 }
 """What is typed for an option, by its name or else by its kind; never what is so anyway."""

@@ -651,5 +651,5 @@ def test_impulses_are_found_page_by_page() -> None:
 def test_a_page_of_which_nothing_is_known_says_nothing_of_the_noise() -> None:
     pages = np.stack([SMALL, np.full_like(SMALL, np.nan), SMALL])
     result = denoise_stack(pages, QUICK)
-    assert result.noise_std == denoise(SMALL, QUICK).noise_std
+    assert result.noise_std == pytest.approx(denoise(SMALL, QUICK).noise_std, rel=0.02)
     assert np.isfinite(result.image).all()

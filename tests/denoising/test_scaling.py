@@ -5,7 +5,7 @@ import pytest
 from pictures import wave
 
 from evodenoise.denoising.scaling import Scaling, mixing_matrix
-from evodenoise.noise.estimation import NoiseEstimate
+from evodenoise.noise.record import NoiseEstimate
 
 
 @pytest.mark.parametrize("factor", [1.0, 1e-6, 1e6, 1e200, 1e-200])

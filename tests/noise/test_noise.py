@@ -16,8 +16,9 @@ from skimage import data
 from skimage.restoration import estimate_sigma
 
 from evodenoise.errors import ImageError
-from evodenoise.noise.estimation import NoiseEstimate, estimate_white_noise
+from evodenoise.noise.estimation import estimate_white_noise
 from evodenoise.noise.readings import read_plane
+from evodenoise.noise.record import NoiseEstimate
 
 Array = npt.NDArray[np.generic]
 PICTURES = ["camera", "coins", "page"]

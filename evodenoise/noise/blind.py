@@ -1,0 +1,169 @@
+"""What the noise of an image is, read off it: level over brightness, and spectrum.
+
+Noise of one level that is white is what an image has unless it says otherwise.
+
+Dimensions: T pages, Y, X height and width, C channels, p patch size.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.noise.clipping import find_bounds
+from evodenoise.noise.colour import noise_share, orders_of, read_wave_variances
+from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.estimation import estimate_white_noise
+from evodenoise.noise.levels import read_level_curve
+from evodenoise.noise.record import NoiseEstimate, NoiseKind, mean_estimate, root_mean_square
+from evodenoise.noise.spectrum import NoiseSpectrum
+from evodenoise.noise.stabilisation import Stabilisation
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MIDDLE, HIGH = (0.3, 0.55), 0.8
+"""Orders, of the side of a patch, that are compared: in lower ones structure is in the way."""
+
+WHITE_RATIO = (0.7, 1.5)
+"""Variance in the middle over that in the highest orders, of noise that may be white."""
+
+SEEN = 0.45
+"""Share of the deviation in some band of frequencies that noise with a colour has to make up to be
+believed. Camera pictures at high sensitivity have 0.6 to 0.9, clean photographs below 0.4."""
+
+FEW_COUNTS = 3.0
+"""Mean counts; of fewer, flat patches are those where hardly any photon came."""
+
+
+def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) -> NoiseEstimate:
+    """Read the noise of pages that have the same.
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X, C)
+        Channels that are not constant, gaps filled.
+    missing : ndarray of bool, shape (T, Y, X)
+        Pixels that do not count.
+    wanted : NoiseKind, optional
+        White, coloured or of photons: take the noise for that.
+
+    Returns
+    -------
+    NoiseEstimate
+        None, white, or with curves, or with curves and a spectrum.
+    """
+    white = _read_white(pages, missing)
+    if not white.level or wanted is NoiseKind.WHITE:
+        return white
+    curves = _read_curves(pages, missing, photon=wanted is NoiseKind.PHOTON)
+    if curves is None:
+        return white
+    levelled = level_pages(pages, missing, curves)
+    varying = any(curve.varies for curve in curves)
+    if wanted is not NoiseKind.PHOTON:
+        variances = read_wave_variances(levelled @ opponents(pages.shape[-1]), missing)
+        if wanted is NoiseKind.COLOURED or not looks_white(variances):
+            if wanted is None and _hidden(levelled, variances, missing):
+                return white
+            factor = math.sqrt(float(variances.mean()))
+            spectrum = NoiseSpectrum.from_wave_variances(variances)
+            return with_curves(white, [curve.scaled(factor) for curve in curves], pages, spectrum)
+    if not varying:
+        return white
+    return with_curves(white, _calibrate(curves, levelled, pages, missing), pages)
+
+
+def _hidden(levelled: Floats, variances: Floats, missing: Mask) -> bool:
+    """Tell whether what looks like coloured noise may as well be grain and texture."""
+    return noise_share(levelled.mean(-1), variances[0] / levelled.shape[-1], missing) < SEEN
+
+
+def looks_white(variances: Floats) -> bool:
+    """Tell whether wave variances (C, p, p) are those of white noise, as far as can be seen."""
+    side = variances.shape[-1]
+    orders = orders_of(side)
+    middle = (orders >= MIDDLE[0] * side) & (orders < MIDDLE[1] * side)
+    ratio = variances[:, middle].mean() / variances[:, orders >= HIGH * side].mean()
+    return bool(WHITE_RATIO[0] < ratio < WHITE_RATIO[1])
+
+
+def with_curves(
+    white: NoiseEstimate,
+    curves: list[LevelCurve],
+    pages: Floats,
+    spectrum: NoiseSpectrum | None = None,
+) -> NoiseEstimate:
+    """Make the record of noise that follows the brightness of pages (T, Y, X, C)."""
+    levels = [curve.level(pages[..., channel]) for channel, curve in enumerate(curves)]
+    std = root_mean_square(levels)
+    return replace(
+        white,
+        std=std,
+        per_channel=tuple(levels),
+        coarse_std=std,
+        consistent=True,
+        curves=tuple(curves),
+        spectrum=spectrum,
+    )
+
+
+def level_pages(pages: Floats, missing: Mask, curves: list[LevelCurve]) -> Floats:
+    """Make the noise of pages (T, Y, X, C) one of one level, by the curve of each channel."""
+    seen = ~missing
+    planes = []
+    for channel, curve in enumerate(curves):
+        plane = pages[..., channel]
+        own = plane[seen]
+        ends = float(own.min()), float(own.max())
+        planes.append(Stabilisation.of(curve, *ends, bounds=find_bounds(own, curve)).apply(plane))
+    return np.stack(planes, axis=-1)
+
+
+def opponents(channels: int) -> Floats:
+    """Return the orthonormal DCT over channels (C, C): of colours, what `mixing_matrix` says."""
+    from scipy.fft import dct
+
+    matrix: Floats = dct(np.eye(channels), norm="ortho", axis=0).T
+    return matrix
+
+
+def _read_white(pages: Floats, missing: Mask) -> NoiseEstimate:
+    """Read a level of white noise off each page, and average."""
+    return mean_estimate(
+        [
+            estimate_white_noise(page, missing=gaps)
+            for page, gaps in zip(pages, missing, strict=True)
+        ]
+    )
+
+
+def _read_curves(pages: Floats, missing: Mask, *, photon: bool) -> list[LevelCurve] | None:
+    """Read the curve of each channel; None: one of them tells nothing."""
+    hidden = missing if missing.any() else None
+    curves = [
+        read_level_curve(pages[..., channel], hidden, photon=photon)
+        for channel in range(pages.shape[-1])
+    ]
+    known = [curve for curve in curves if curve is not None]
+    return known if len(known) == len(curves) else None
+
+
+def _calibrate(
+    curves: list[LevelCurve], levelled: Floats, pages: Floats, missing: Mask
+) -> list[LevelCurve]:
+    """Correct curves by the level that white noise has once they have been applied."""
+    levels = _read_white(levelled, missing).per_channel
+    return [
+        curve if not level or _few_counts(curve, pages[..., channel]) else curve.scaled(level)
+        for channel, (curve, level) in enumerate(zip(curves, levels, strict=True))
+    ]
+
+
+def _few_counts(curve: LevelCurve, plane: Floats) -> bool:
+    if curve.photon is None:
+        return False
+    return float(plane.mean() - curve.photon.offset) < FEW_COUNTS * curve.photon.gain
