@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
 
 Array = npt.NDArray[np.generic]
 
@@ -31,3 +32,15 @@ def psnr(reference: Array, image: Array, *, peak: float = 255.0) -> float:
     """Compute the PSNR from its definition, in dB."""
     difference = reference.astype(np.float64) - image.astype(np.float64)
     return float(10 * np.log10(peak**2 / np.mean(difference**2)))
+
+
+def blobs(height: int = 160, width: int = 160, *, seed: int = 0, scale: float = 14.0) -> Array:
+    """Make a picture of values from 0 to 1: soft shading, and cells with sharp edges in it."""
+    rng = np.random.default_rng(seed)
+    shading, shapes = (
+        gaussian_filter(rng.normal(size=(height, width)), size, mode="wrap")
+        for size in (2 * scale, scale)
+    )
+    cells = (shapes > shapes.std()) + 0.5 * (shapes < -shapes.std())
+    shading = (shading - shading.min()) / np.ptp(shading)
+    return np.asarray(0.6 * shading + 0.4 * cells)

@@ -34,6 +34,9 @@ FEWEST_PATCHES = 48
 OUTLYING = 1.5
 """Times the middle stratum; what is above has no flat patch."""
 
+ROUNDING = 1e-12
+"""Of the largest coefficient; a patch whose others are less is blank."""
+
 FIRST_READABLE = 2
 """Order; shading looks like noise in lower ones."""
 
@@ -48,10 +51,19 @@ FREE_SLOPE = 0.04
 """Of the logarithm of the variance an order: such a rise is always allowed."""
 
 COLOURS = 3
-UNEVEN_FROM = (0.3, 0.18)
-"""Channels from which on a picture comes from a camera, which removes most of its noise where the
-picture is flat; orders, of those of a patch, from which on the rest tells of it: of brightness and
-of differences of colours."""
+"""Channels from which on a picture comes from a camera, which interpolates colours, removes noise,
+and most of it where the picture is flat."""
+
+UNEVEN_FROM = (0.6, 0.18)
+"""Orders, of those of a patch, from which on the rest tells of that: of brightness and of
+differences of colours."""
+
+CAMERA_SLOPES = (
+    ((0.0, 0.4, 0.5, 0.7), (0.11, 0.11, 0.15, 0.25)),
+    ((0.06, 0.12, 0.18, 0.25, 0.37, 0.5), (0.2, 0.3, 0.4, 0.5, 0.5, 0.25)),
+)
+"""Orders, of those of a patch, and by how much at most the logarithm of the deviation rises towards
+the next lower one of 16: in pictures of three cameras, of brightness and of colours."""
 
 MOST_UNEVEN = 1.2
 """Logarithm of the deviation: by so much more than in flat patches, most of it is structure."""
@@ -79,18 +91,27 @@ def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     sides = planes.shape[-3:-1]
     side = min(PATCH_SIZE if min(sides) >= LEAST_SIDE else SMALL_PATCH_SIZE, *sides)
     spectra = [_spectra(plane, side, missing) for plane in np.moveaxis(planes, -1, 0)]
+    varying = _varying(spectra[0])
+    spectra = [own[varying] for own in spectra]
     count = int(np.clip(len(spectra[0]) / (4 * FEWEST_PATCHES), 1, STRATA))
     brightness = spectra[0][:, 0, 0]
     edges = np.quantile(brightness, np.linspace(0, 1, count + 1)[1:-1])
-    strata = np.searchsorted(edges, brightness, side="right")
-    smooth = []
-    for place, own in enumerate(spectra):
-        measured = _measure(own, strata)
-        if len(spectra) >= COLOURS:
-            measured = measured * _unevenness(measured, own, UNEVEN_FROM[min(place, 1)])
-        below = CONCAVE_BELOW if place == 0 else COLOURS_CONCAVE_BELOW
-        smooth.append(_smooth(measured, below))
-    return np.stack(smooth)
+    # Of many patches that are as bright as each other one stratum is made, and none is empty.
+    _, strata = np.unique(np.searchsorted(edges, brightness, side="right"), return_inverse=True)
+    camera = len(spectra) >= COLOURS
+    return np.stack(
+        [_read_channel(own, strata, place > 0, camera=camera) for place, own in enumerate(spectra)]
+    )
+
+
+def _read_channel(spectra: Floats, strata: Indices, colour: bool, *, camera: bool) -> Floats:
+    """Read variances (p, p) off patches of brightness, or of a difference of colours."""
+    measured, side = _measure(spectra, strata), spectra.shape[1]
+    below = COLOURS_CONCAVE_BELOW if colour else CONCAVE_BELOW
+    if not camera:
+        return _smooth(measured, below, np.full(side, np.inf))
+    slopes = np.interp(np.arange(side) / side, *CAMERA_SLOPES[colour]) * 32 / side
+    return _smooth(measured * _unevenness(measured, spectra, UNEVEN_FROM[colour]), below, slopes)
 
 
 def _unevenness(variances: Floats, spectra: Floats, first: float) -> Floats:
@@ -144,6 +165,13 @@ def _spectra(plane: Floats, side: int, missing: Mask | None) -> Floats:
     return spectra
 
 
+def _varying(spectra: Floats) -> Mask:
+    """Tell which patches (N, p, p) are not blank; all count if hardly any is."""
+    sizes = np.abs(spectra).reshape(len(spectra), -1)
+    varying: Mask = sizes[:, 1:].max(axis=1) > ROUNDING * sizes.max()
+    return varying if np.count_nonzero(varying) >= FEWEST_PATCHES else np.ones_like(varying)
+
+
 def orders_of(side: int) -> Floats:
     """Return the order sqrt(u^2 + v^2) of each coefficient: (p, p)."""
     rows, columns = np.indices((side, side))
@@ -194,13 +222,13 @@ def _combine(flat: Floats, growth: Floats) -> Floats:
     return averaged
 
 
-def _smooth(variances: Floats, concave_below: float) -> Floats:
+def _smooth(variances: Floats, concave_below: float, slopes: Floats) -> Floats:
     """Replace variances (p, p) by a curve over the order, and others along the axes if need be."""
     side = len(variances)
     orders = orders_of(side)
     rows, columns = np.indices((side, side))
     inside = (rows > 0) & (columns > 0)
-    curve = _over_order(variances, inside, concave_below)
+    curve = _over_order(variances, inside, concave_below, slopes)
     smooth: Floats = np.exp(np.interp(orders, np.arange(len(curve)), curve))
     for axis in (columns == 0, rows == 0):
         ratio = _axis_ratio(variances, smooth, axis)
@@ -209,7 +237,7 @@ def _smooth(variances: Floats, concave_below: float) -> Floats:
     return smooth
 
 
-def _over_order(variances: Floats, inside: Mask, concave_below: float) -> Floats:
+def _over_order(variances: Floats, inside: Mask, concave_below: float, slopes: Floats) -> Floats:
     """Average each order off the axes, and bound the lowest: logarithms, from order 0 on."""
     side = len(variances)
     orders = np.rint(orders_of(side)).astype(int)
@@ -219,9 +247,11 @@ def _over_order(variances: Floats, inside: Mask, concave_below: float) -> Floats
         chosen = inside & (orders == order) if order < last else inside & (orders >= order)
         chosen = chosen if chosen.any() else orders == order
         curve[order] = math.log(max(float(variances[chosen].mean()), 1e-30))
+    for order in range(last - 1, 0, -1):
+        curve[order] = min(curve[order], curve[order + 1] + slopes[order])
     bend = max(FIRST_READABLE, round(concave_below * side))
     for order in range(bend, 0, -1):
-        steepest = max(FREE_SLOPE, curve[order] - curve[order + 1])
+        steepest = min(max(FREE_SLOPE, curve[order] - curve[order + 1]), slopes[order - 1])
         highest = curve[order] + steepest
         curve[order - 1] = highest if order <= FIRST_READABLE else min(curve[order - 1], highest)
     return curve

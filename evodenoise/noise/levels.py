@@ -36,6 +36,9 @@ tells how far structure is in it."""
 BANDS = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 7), (8, 9))
 """First and last order, round(sqrt(u^2 + v^2)), of the coefficients of a band."""
 
+ROUNDING = 1e-12
+"""Of the values; less is arithmetic, not noise."""
+
 STUCK_SHARE = 1 / 32
 """Of the pixels of a patch that may be clipped; more of them hide the noise."""
 
@@ -138,11 +141,14 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
         rows.append((means[mine].mean(), flat, rough))
     centres = np.array([row[0] for row in rows])
     flat, rough = (np.array([row[place] for row in rows]) for place in (1, 2))
-    if not len(rows) or not flat.any():
+    silent = flat <= np.square(ROUNDING * np.abs(means).max())
+    if not len(rows) or silent.all():
         return None
-    least = 1e-6 * np.median(flat[flat > 0])
+    least = 1e-6 * np.median(flat[~silent])
     logs, growth = np.log(flat + least), np.log((rough + least) / (flat + least))
     weights = np.exp(-DISTRUST * (growth - TRUSTED_GROWTH).clip(0, 5)) + 1e-6
+    if weights[silent].sum() > weights.sum() / 2:
+        return None  # a drawing: what varies are edges
     return Binned(centres, _common_factor(logs, weights), weights.mean(1))
 
 
@@ -155,7 +161,9 @@ def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
         return np.zeros((0, size * size)), 1
     patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
     patches = patches[whole].reshape(-1, size * size)
-    stuck = np.isin(patches, clipping_values(plane)).mean(1) > STUCK_SHARE
+    seen = plane if missing is None else plane[~missing]
+    spoilt = [*clipping_values(seen), *_blank_values(patches)]
+    stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
     patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
     cosines = dct(np.eye(size), norm="ortho", axis=0)
     return patches @ np.kron(cosines, cosines).T, step
@@ -211,6 +219,19 @@ def clipping_values(plane: Array) -> list[float]:
         if near and counts[end] > SPIKE * max(float(counts[beside].mean()), MOST_BY_CHANCE):
             found.append(float(values[end]))
     return found
+
+
+def _blank_values(patches: Floats) -> list[float]:
+    """List the value of a blank area, of a frame or mask, if there is one.
+
+    Where it is dark, many pixels may be without a photon, but seldom all of a patch (N, D).
+    """
+    blank = patches[np.ptp(patches, axis=1) == 0, 0]
+    if not blank.size:
+        return []
+    values, counts = np.unique(blank, return_counts=True)
+    value, inside = values[counts.argmax()], patches.shape[1] * counts.max()
+    return [float(value)] if 2 * inside > np.count_nonzero(patches == value) else []
 
 
 def _bands(spectra: Floats, share: float) -> Floats:

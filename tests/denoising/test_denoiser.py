@@ -1,17 +1,23 @@
-"""How the denoiser weighs the estimates of a pixel by the patches that cover it."""
+"""How the denoiser weighs the estimates of a pixel, and what it does with coloured noise."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from filtered_noise import exact_spectrum, filtered_noise
 from pictures import add_noise, wave
 from torch import Tensor
 
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
+from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.denoise import DenoiseResult, denoise
+from evodenoise.denoising.denoiser import Denoiser, Fitted
+from evodenoise.denoising.scaling import Scaling
+from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import refine
 from evodenoise.patches.aggregation import PatchAggregator
+from evodenoise.patches.source import PatchSource
 
 NOISE_STD = 25.0
 CONFIG = DenoiseConfig(
@@ -96,3 +102,94 @@ def test_the_refined_image_is_made_as_the_settings_say(refinement: Refinement, g
     for other in (noisy, refined.image):
         assert np.abs(pilot.image - other).max() > 1
     np.testing.assert_allclose(refined.image, scaling.undo(expected.numpy())[..., 0], atol=0.01)
+
+
+# --- coloured noise
+
+VARIANCE = 0.25
+"""Of the noise, in units of the clean picture's variance."""
+
+BLURS = (0.2, 1.0)
+
+
+def coloured(*, channels: int = 1, height: int = 24) -> tuple[Tensor, Tensor]:
+    """Make a clean picture of unit variance, and one with coloured noise: (Y, X, C)."""
+    clean = wave(height, height + 4, channels=channels)
+    clean = (clean - clean.mean()) / clean.std()
+    noise = [filtered_noise(BLURS, height, height + 4, seed=seed) for seed in range(channels)]
+    noisy = clean + VARIANCE**0.5 * np.stack(noise, axis=2)
+    return torch.from_numpy(clean).float(), torch.from_numpy(noisy).float()
+
+
+def denoiser(
+    noisy: Tensor,
+    spectrum: NoiseSpectrum | None,
+    *,
+    missing: Tensor | None = None,
+    **changes: object,
+) -> Denoiser:
+    config = replace(CONFIG, **changes)
+    source = PatchSource(noisy, config.patch_size, missing)
+    generator = torch.Generator().manual_seed(0)
+    return Denoiser((source,), config, VARIANCE, None, generator, spectrum)
+
+
+def train(made: Denoiser, checkpoint: Checkpoint | None = None) -> Fitted:
+    return made.train(checkpoint, lambda _: False)
+
+
+def test_the_model_is_told_the_spectrum_as_its_patches_lie() -> None:
+    """Vertical frequency first, then horizontal, channels last."""
+    density = np.random.default_rng(0).uniform(0.2, 3, (3, FREQUENCIES, FREQUENCIES))
+    spectrum = NoiseSpectrum.of(density * [[[3]], [[1]], [[0.5]]])
+    _, noisy = coloured(channels=3)
+    model = train(denoiser(noisy, spectrum, epochs=1)).model
+    expected = spectrum.wave_variances(5).transpose(1, 2, 0)
+    assert model.noise_profile is not None
+    np.testing.assert_allclose(model.noise_profile.view(5, 5, 3), expected, rtol=1e-5)
+
+
+def test_of_white_noise_the_model_is_told_nothing() -> None:
+    assert train(denoiser(coloured()[1], None, epochs=1)).model.noise_profile is None
+
+
+def test_a_kept_model_takes_the_noise_of_the_image_at_hand() -> None:
+    """It was trained in coloured noise, and meets other noise, and white."""
+    _, noisy = coloured()
+    first = denoiser(noisy, exact_spectrum(BLURS))
+    fitted = train(first)
+    kept = Checkpoint.of(
+        fitted.model, fitted.codebook, first.sources[0].grid, Scaling.of(noisy.numpy())
+    )
+    assert "noise_profile" not in kept.weights
+    other = exact_spectrum((1.0, 0.2))
+    model = train(denoiser(noisy, other, epochs=0), kept).model
+    assert model.noise_profile is not None
+    np.testing.assert_allclose(model.noise_profile, other.profile(5), rtol=1e-5)
+    assert model.noise_variance == pytest.approx(VARIANCE)
+    assert train(denoiser(noisy, None, epochs=0), kept).model.noise_profile is None
+
+
+@pytest.mark.parametrize("refinement", [Refinement.GAUSSIAN, Refinement.FULL])
+def test_refinement_is_told_the_spectrum(refinement: Refinement) -> None:
+    clean, noisy = coloured()
+    spectrum = exact_spectrum(BLURS)
+    pilot = clean + 0.4 * (noisy - clean)
+    made = denoiser(noisy, spectrum, refinement=refinement, group_step=2)
+    found = made.refine(made.sources[0], pilot)
+    expected = refine(noisy, pilot, VARIANCE, refinement, spectrum=spectrum, step=2)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_model_that_knows_the_spectrum_denoises_better(gaps: bool) -> None:
+    clean, noisy = coloured(height=32)
+    missing = torch.zeros(noisy.shape[:2], dtype=torch.bool)
+    missing[::8, ::8] = gaps
+    noisy[missing] = 0
+    errors = []
+    for spectrum in (None, exact_spectrum(BLURS)):
+        made = denoiser(noisy, spectrum, missing=missing, epochs=24)
+        (rebuilt,) = made.rebuild(train(made))
+        errors.append(float((rebuilt.image - clean).square().mean()))
+    assert errors[1] < 0.7 * errors[0] < 0.7 * VARIANCE

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
 Floats = npt.NDArray[np.float64]
 Corner = tuple[int, int]
@@ -58,13 +59,18 @@ def gaussian(
     members: int,
     radius: int,
     step: int,
+    relative: Floats | None = None,
 ) -> Floats:
-    """Average the posterior means under the Gaussian of each group in the pilot."""
+    """Average the posterior means under the Gaussian of each group in the pilot.
+
+    The noise of a patch has the covariance `relative`, (D, D), times its variance.
+    """
     average = Average(noisy.shape, side)
     for group in groups(pilot, side=side, members=members, radius=radius, step=step):
         prior = np.stack([patch(pilot, corner, side) for corner in group])
         mean, covariance = prior.mean(0), np.cov(prior.T, bias=True)
-        inverse = np.linalg.inv(covariance + noise_variance * np.eye(len(mean)))
+        noise = noise_variance * (np.eye(len(mean)) if relative is None else relative)
+        inverse = np.linalg.inv(covariance + noise)
         posterior = covariance - covariance @ inverse @ covariance
         weight = 1 / (np.trace(posterior) / len(mean) / noise_variance + 0.02)
         for corner in group:
@@ -94,8 +100,14 @@ def low_rank(
     step: int,
     iterations: int,
     remaining: float,
+    relative: Floats | None = None,
 ) -> Floats:
-    """Shrink groups again and again, a tenth of what was removed fed back."""
+    """Shrink groups again and again, a tenth of what was removed fed back.
+
+    The noise of a patch has the covariance `relative`, (D, D), times its variance; groups are
+    shrunk where it is white.
+    """
+    root = np.eye(side**2 * noisy.shape[2]) if relative is None else scipy.linalg.sqrtm(relative)
     estimate, current, found = pilot, noisy, []
     for iteration in range(iterations):
         if iteration % 2 == 0:
@@ -108,9 +120,11 @@ def low_rank(
             noise = noise_variance
             if iteration:
                 removed = patch(noisy, group[0], side) - patch(current, group[0], side)
+                removed = np.linalg.solve(root, removed)
                 noise = remaining**2 * abs(noise_variance - np.mean(removed**2))
-            shrunk, rank = shrink(np.stack([patch(current, each, side) for each in group]), noise)
-            for corner, values in zip(group, shrunk, strict=True):
+            patches = np.stack([patch(current, each, side) for each in group])
+            shrunk, rank = shrink(np.linalg.solve(root, patches.T).T, noise)
+            for corner, values in zip(group, shrunk @ root, strict=True):
                 average.add(corner, values, 1 / (1 + rank))
         estimate = average.image()
     return estimate

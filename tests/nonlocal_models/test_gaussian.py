@@ -6,8 +6,10 @@ import group_oracle
 import numpy as np
 import pytest
 import torch
+from filtered_noise import exact_covariance, exact_spectrum, filtered_noise
 from pictures import add_noise, psnr, wave
 
+from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.gaussian import GAUSSIAN, gaussian_groups, gaussian_settings
 from evodenoise.nonlocal_models.matching import GroupSettings
 
@@ -39,6 +41,67 @@ def test_every_member_gets_its_posterior_mean_weighted_by_the_precision(
         noisy, pilot, noise_variance, side=chosen.pop("patch_size"), **chosen
     )
     np.testing.assert_allclose(estimate.numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_coloured_noise_is_a_covariance_of_patches(channels: int) -> None:
+    """Each channel has a spectrum of its own; weights, too, are by the posterior variances."""
+    rng = np.random.default_rng(0)
+    density = rng.exponential(size=(channels, FREQUENCIES, FREQUENCIES))
+    density[:, 8:] *= 0.05
+    spectrum = NoiseSpectrum.of(density)
+    settings = GroupSettings(3, 9, 4, step=2)
+    pilot, noisy = rng.normal(size=(2, 9, 10, channels))
+    estimate = gaussian_groups(tensor(noisy), tensor(pilot), 0.3, settings, spectrum)
+    expected = group_oracle.gaussian(
+        noisy, pilot, 0.3, side=3, members=9, radius=4, step=2, relative=spectrum.covariance(3)
+    )
+    np.testing.assert_allclose(estimate.numpy(), expected, atol=2e-5)
+
+
+def test_a_flat_spectrum_is_white_noise() -> None:
+    clean = wave(20, 22)
+    noisy, settings = tensor(add_noise(clean, 25)), replace(GAUSSIAN, radius=6)
+    white = gaussian_groups(noisy, tensor(clean), 625.0, settings)
+    flat = NoiseSpectrum.of(np.ones((1, FREQUENCIES, FREQUENCIES)))
+    found = gaussian_groups(noisy, tensor(clean), 625.0, settings, flat)
+    torch.testing.assert_close(found, white, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("blurs", [(0.8, 0.8), (0.1, 1.2)])
+def test_the_spectrum_of_the_noise_is_worth_knowing(blurs: tuple[float, float]) -> None:
+    """Beside the same total variance taken for white, with a pilot that is none too good."""
+    clean = wave(40, 44)
+    noisy = clean + 25 * filtered_noise(blurs, 40, 44)
+    pilot = clean + 0.4 * (noisy - clean)
+    settings = replace(GAUSSIAN, radius=8)
+    white, coloured = (
+        gaussian_groups(tensor(noisy), tensor(pilot), 625.0, settings, spectrum)
+        for spectrum in (None, exact_spectrum(blurs))
+    )
+    gain = psnr(clean, coloured[..., 0].numpy()) - psnr(clean, white[..., 0].numpy())
+    assert gain > 2
+
+
+def test_the_covariance_has_the_rows_of_patches_along_their_columns() -> None:
+    """Noise that was blurred to the right is nothing that members, transposed, would show."""
+    rng = np.random.default_rng(0)
+    pilot = rng.normal(size=(8, 9, 1))
+    noisy = pilot + 0.5 * filtered_noise((0.1, 1.2), 8, 9)[..., None]
+    estimate = gaussian_groups(
+        tensor(noisy), tensor(pilot), 0.25, GroupSettings(3, 8, 4), exact_spectrum((0.1, 1.2))
+    )
+    expected = group_oracle.gaussian(
+        noisy,
+        pilot,
+        0.25,
+        side=3,
+        members=8,
+        radius=4,
+        step=3,
+        relative=exact_covariance((0.1, 1.2), 3),
+    )
+    np.testing.assert_allclose(estimate.numpy(), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("channels", [None, 3])

@@ -6,9 +6,12 @@ import group_oracle
 import numpy as np
 import pytest
 import torch
+from filtered_noise import Blurs, exact_covariance, exact_spectrum, filtered_noise
 from pictures import add_noise, psnr, wave
 
+from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.low_rank import (
+    Colour,
     LowRankSettings,
     low_rank_groups,
     low_rank_settings,
@@ -97,6 +100,91 @@ def test_it_denoises_from_a_poor_pilot() -> None:
     settings = replace(low_rank_settings(0.5), radius=8, iterations=6)
     estimate = low_rank_groups(tensor(noisy), tensor(noisy), 625.0, settings)
     assert psnr(clean, estimate[..., 0].numpy()) > psnr(clean, noisy) + 6
+
+
+# --- coloured noise
+
+
+@pytest.mark.parametrize("side", [4, 6])
+@pytest.mark.parametrize("blurs", [(0.5, 0.5), (0.1, 0.7)])
+def test_noise_is_made_white_and_coloured_again(blurs: Blurs, side: int) -> None:
+    like = torch.zeros(1, dtype=torch.float64)
+    colour = Colour.of(exact_spectrum(blurs), side, like)
+    whiten, restore, identity = colour.whiten.numpy(), colour.restore.numpy(), np.eye(side**2)
+    covariance = exact_covariance(blurs, side)
+    np.testing.assert_allclose(whiten.T @ covariance @ whiten, identity, atol=0.02)
+    np.testing.assert_allclose(restore.T @ restore, covariance, atol=0.003)
+    np.testing.assert_allclose(whiten @ restore, identity, atol=1e-9)
+
+
+def test_noise_of_coloured_channels_is_made_white() -> None:
+    rng = np.random.default_rng(0)
+    density = rng.uniform(0.2, 3, (3, FREQUENCIES, FREQUENCIES)) * [[[1]], [[0.3]], [[2]]]
+    spectrum = NoiseSpectrum.of(density)
+    colour = Colour.of(spectrum, 4, torch.zeros(1, dtype=torch.float64))
+    patches = rng.multivariate_normal(np.zeros(48), spectrum.covariance(4), 4000)
+    whitened = patches @ colour.whiten.numpy()
+    np.testing.assert_allclose(whitened.T @ whitened / 4000, np.eye(48), atol=0.1)
+    np.testing.assert_allclose(whitened @ colour.restore.numpy(), patches, atol=1e-9)
+    exact = colour.whiten.numpy().T @ spectrum.covariance(4) @ colour.whiten.numpy()
+    np.testing.assert_allclose(exact, np.eye(48), atol=1e-9)
+
+
+def test_noise_without_fine_waves_is_not_blown_up() -> None:
+    """Of waves that it has next to nothing of, rounding errors would be all that is seen."""
+    colour = Colour.of(exact_spectrum((3.0, 3.0)), 6, torch.zeros(1))
+    assert colour.whiten.abs().max() < 40
+    torch.testing.assert_close(colour.whiten @ colour.restore, torch.eye(36), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_groups_are_shrunk_where_their_noise_is_white(iterations: int, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    density = rng.uniform(0.2, 3, (channels, FREQUENCIES, FREQUENCIES))
+    density[:, :, 6:] *= 0.3
+    spectrum = NoiseSpectrum.of(density)
+    clean = (wave(14, 15, channels=channels) - 128) / 50
+    noisy, pilot = clean + rng.normal(0, [[[[0.5]]], [[[0.2]]]], (2, *clean.shape))
+    settings = replace(SMALL, iterations=iterations)
+    estimate = low_rank_groups(tensor(noisy), tensor(pilot), 0.25, settings, spectrum)
+    chosen = asdict(settings)
+    expected = group_oracle.low_rank(
+        noisy,
+        pilot,
+        0.25,
+        side=chosen.pop("patch_size"),
+        relative=spectrum.covariance(4),
+        **chosen,
+    )
+    np.testing.assert_allclose(estimate.numpy(), expected, atol=1e-4)
+
+
+def test_a_flat_spectrum_is_white_noise() -> None:
+    noisy = tensor(add_noise(wave(20, 22), 25)) / 50
+    settings = replace(SMALL, iterations=3, radius=6)
+    white = low_rank_groups(noisy, noisy, 0.25, settings)
+    flat = NoiseSpectrum.of(np.ones((1, FREQUENCIES, FREQUENCIES)))
+    found = low_rank_groups(noisy, noisy, 0.25, settings, flat)
+    torch.testing.assert_close(found, white, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("blurs", [(0.8, 0.8), (0.1, 1.2)])
+def test_the_spectrum_of_the_noise_is_worth_knowing(blurs: Blurs) -> None:
+    """Beside the same total variance taken for white."""
+    clean = wave(40, 44)
+    noisy = clean + 25 * filtered_noise(blurs, 40, 44)
+    pilot = clean + 0.4 * (noisy - clean)
+    settings = replace(low_rank_settings(0.5), radius=8, iterations=3)
+    white, coloured = (
+        low_rank_groups(tensor(noisy), tensor(pilot), 625.0, settings, spectrum)
+        for spectrum in (None, exact_spectrum(blurs))
+    )
+    gain = psnr(clean, coloured[..., 0].numpy()) - psnr(clean, white[..., 0].numpy())
+    assert gain > 2
+
+
+# --- extremes
 
 
 @pytest.mark.parametrize("peak", [1e2, 1e4, 1e6])

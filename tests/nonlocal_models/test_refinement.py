@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from filtered_noise import exact_spectrum
 from torch import Tensor
 
 from evodenoise.config.settings import Refinement
@@ -36,6 +37,21 @@ def test_full_is_six_parts_low_rank_and_four_parts_gaussian(channels: int) -> No
     assert (low_rank - gaussian).abs().max() > 0.05
     torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.FULL), expected)
     torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.GAUSSIAN), gaussian)
+
+
+def test_both_models_are_told_the_spectrum_of_the_noise() -> None:
+    noisy, pilot = picture()
+    spectrum = exact_spectrum((0.3, 1.0))
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5), spectrum)
+    gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, 1), spectrum)
+    refined = [
+        refine(noisy, pilot, VARIANCE, each, spectrum=spectrum)
+        for each in (Refinement.FULL, Refinement.GAUSSIAN)
+    ]
+    torch.testing.assert_close(refined[0], 0.6 * low_rank + 0.4 * gaussian)
+    torch.testing.assert_close(refined[1], gaussian)
+    for each, coloured in zip((Refinement.FULL, Refinement.GAUSSIAN), refined, strict=True):
+        assert (refine(noisy, pilot, VARIANCE, each) - coloured).abs().max() > 0.05
 
 
 @pytest.mark.parametrize(("refinement", "variance"), [("none", VARIANCE), ("full", 0.0)])

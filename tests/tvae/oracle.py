@@ -1,5 +1,7 @@
 """Models so small that all their 2^H states can be listed, and the answers by definition."""
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch.distributions import Bernoulli, Normal
 from evodenoise.tvae.decoder import LEAK, Decoder
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.states import pack_states, unpack_states
+
+Array = npt.NDArray[np.float64]
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -65,6 +69,17 @@ def means_of(decoder: Decoder, codes: Tensor) -> Tensor:
     return value
 
 
+def emissions_of(model: BinaryLatentVAE) -> tuple[Array, Array]:
+    """Decode all codes in NumPy: means and variances (2^H, D), whether or not these speak yet."""
+    decoder = model.decoder
+    value = every_code(model.latents).numpy() @ decoder.rows.detach().numpy()[:-1]
+    value = value + decoder.bias.detach().numpy()
+    for weight, bias in zip(decoder.weights, decoder.biases, strict=True):
+        value = np.where(value > 0, value, LEAK * value)
+        value = value @ weight.detach().numpy().T + bias.detach().numpy()
+    return value[:, : model.pixels], np.log1p(np.exp(value[:, model.pixels :])) ** 2
+
+
 def log_joints_of(model: BinaryLatentVAE, patches: Tensor, codes: Tensor) -> Tensor:
     """Compute log p(x_n, z) of dense codes (M, H), or (N, M, H): (N, M)."""
     prior = Bernoulli(model.prior).log_prob(codes.to(model.prior)).sum(-1)
@@ -92,3 +107,19 @@ def code_sets(states: Tensor, latents: int) -> list[set[bytes]]:
     """Take down the states of each patch, in a form that can be compared."""
     codes = unpack_states(states, latents).to(torch.uint8).numpy()
     return [{code.tobytes() for code in patch} for patch in codes]
+
+
+class Recorder:
+    """An optimiser that notes gradients and changes nothing."""
+
+    def __init__(self, model: BinaryLatentVAE) -> None:
+        self.parameters = list(model.decoder.parameters())
+        self.gradients: list[Tensor] = []
+
+    def zero_grad(self) -> None:
+        for each in self.parameters:
+            each.grad = None
+
+    def step(self) -> None:
+        parts = [each.grad.flatten() for each in self.parameters if each.grad is not None]
+        self.gradients.append(torch.cat(parts).clone())

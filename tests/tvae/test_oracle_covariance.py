@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from oracle import every_code, every_state, generator, randomise
+from oracle import Recorder, emissions_of, every_code, every_state, generator, randomise
 from scipy.special import logsumexp
 from scipy.stats import bernoulli, norm
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.tvae.decoder import LEAK
 from evodenoise.tvae.m_step import gradient_steps, m_step
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import CompletePatches
@@ -42,20 +41,9 @@ def patches() -> torch.Tensor:
     return 2 * torch.randn(PATCHES, PIXELS, generator=generator(6), dtype=torch.float64)
 
 
-def emissions(model: BinaryLatentVAE) -> tuple[Array, Array]:
-    """Decode all codes: means and variances (2^H, D)."""
-    decoder = model.decoder
-    value = every_code(LATENTS).numpy() @ decoder.rows.detach().numpy()[:-1]
-    value = value + decoder.bias.detach().numpy()
-    for weight, bias in zip(decoder.weights, decoder.biases, strict=True):
-        value = np.where(value > 0, value, LEAK * value)
-        value = value @ weight.detach().numpy().T + bias.detach().numpy()
-    return value[:, :PIXELS], np.log1p(np.exp(value[:, PIXELS:])) ** 2
-
-
 def log_joints(model: BinaryLatentVAE, patches: torch.Tensor) -> Array:
     """Compute log p(x_n, z) for all codes: (N, 2^H)."""
-    mean, variance = emissions(model)
+    mean, variance = emissions_of(model)
     spread = np.sqrt(variance + float(model.noise_variance))
     likelihood = norm(mean, spread).logpdf(patches.numpy()[:, None]).sum(-1)
     prior = bernoulli(model.prior.numpy()).logpmf(every_code(LATENTS).numpy()).sum(-1)
@@ -64,22 +52,6 @@ def log_joints(model: BinaryLatentVAE, patches: torch.Tensor) -> Array:
 
 def free_energy(model: BinaryLatentVAE, patches: torch.Tensor) -> float:
     return float(logsumexp(log_joints(model, patches), axis=1).sum())
-
-
-class Recorder:
-    """An optimiser that notes gradients and changes nothing."""
-
-    def __init__(self, model: BinaryLatentVAE) -> None:
-        self.parameters = list(model.decoder.parameters())
-        self.gradients: list[torch.Tensor] = []
-
-    def zero_grad(self) -> None:
-        for each in self.parameters:
-            each.grad = None
-
-    def step(self) -> None:
-        parts = [each.grad.flatten() for each in self.parameters if each.grad is not None]
-        self.gradients.append(torch.cat(parts).clone())
 
 
 def test_log_joints(model: BinaryLatentVAE, patches: torch.Tensor) -> None:
@@ -128,7 +100,7 @@ def test_estimates_are_the_moments_of_the_posterior(
     """Of the Gaussian mixture that the states make of the clean coefficients."""
     joints = log_joints(model, patches)
     weights = np.exp(joints - logsumexp(joints, axis=1, keepdims=True))[..., None]  # (N, 2^H, 1)
-    mean, variance = emissions(model)
+    mean, variance = emissions_of(model)
     gain = variance / (variance + float(model.noise_variance))
     means = mean + gain * (patches.numpy()[:, None] - mean)  # (N, 2^H, D)
     first = (weights * means).sum(1)
