@@ -117,7 +117,7 @@ WALK = (
     ("jobs.process", "read, check, denoise, measure, write"),
     ("images.reading", "from the file to pixels and all that stands beside them"),
     ("denoising.denoise", "from pixels to clean pixels, step by step"),
-    ("denoising.preparing", "noise read, values scaled, patches laid out"),
+    ("denoising.cleaning", "noise levelled, coarser scales first, then the model, then back"),
     ("denoising.denoiser", "train, rebuild, refine"),
     ("tvae.training", "E-steps and M-steps on some of the patches"),
     ("tvae.reconstruction", "clean patches from the trained model"),

@@ -71,6 +71,9 @@ LEAST_RANGE = 1.5
 LEAST_LEVEL = 0.3
 """Of the median level; no other is taken to be less."""
 
+NO_PHOTON = 0.12
+"""Photons by which the black level of a straight line may be off."""
+
 KNOTS = 17
 
 
@@ -106,7 +109,7 @@ def read_level_curve(
     if binned is None:
         return None
     if photon and _line(binned)[0] > 0:
-        return _photon_curve(binned, _straight(binned))
+        return _photon_curve(plane, binned, _straight(binned))
     constant = np.full(len(binned.means), _centre(binned))
     level = LevelCurve.constant(math.exp(constant[0] / 2))
     if len(constant) < FEWEST_BINS:
@@ -119,7 +122,9 @@ def read_level_curve(
             break
     if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
         return level
-    return _photon_curve(binned, straight) if chosen is straight else _knots(binned, chosen)
+    if chosen is not straight:
+        return _knots(binned, chosen)
+    return _photon_curve(plane, binned, straight)
 
 
 def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
@@ -335,13 +340,16 @@ def _free(binned: Binned) -> Floats:
     return curve
 
 
-def _photon_curve(binned: Binned, straight: Floats) -> LevelCurve:
+def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
     """Make the curve of photons from a straight line; if it falls, a curve of knots."""
     slope, intercept = _line(binned)
     if slope <= 0:
         return _knots(binned, straight)
     if intercept < 0:
-        return LevelCurve.of_photons(slope, 0.0, -intercept / slope)
+        black, lowest = -intercept / slope, float(plane.min())
+        # Few photons leave pixels without any, exactly at the black level.
+        near = abs(black - lowest) < NO_PHOTON * slope
+        return LevelCurve.of_photons(slope, 0.0, lowest if near else black)
     return LevelCurve.of_photons(slope, math.sqrt(intercept))
 
 

@@ -83,16 +83,31 @@ def test_stripes_are_told_from_noise_of_their_order(
 
 
 def test_every_channel_has_a_spectrum_of_its_own() -> None:
-    levels, blurs = (20.0, 5.0, 10.0), (WHITE, (0.7, 0.7), WHITE)
+    levels, blurs = (20.0, 5.0), (WHITE, (0.7, 0.7))
     clean = picture(0, 128)
     planes = [
         share * clean + level * filtered_noise(blur, 128, 128, seed=seed)
-        for seed, (share, level, blur) in enumerate(zip((1, 0.1, 0), levels, blurs, strict=True))
+        for seed, (share, level, blur) in enumerate(zip((1, 0.1), levels, blurs, strict=True))
     ]
     found = read_wave_variances(np.stack(planes, axis=2))
     for variances, level, blur in zip(found, levels, blurs, strict=True):
         expected = (level / STD) ** 2 * exact(blur, 16)
         np.testing.assert_allclose(over_orders(variances) / over_orders(expected), 1, atol=0.25)
+
+
+def test_colours_are_taken_for_those_of_a_camera() -> None:
+    """Texture in brightness looks like noise, but of no camera; uneven noise of colours counts."""
+    y, _ = np.mgrid[:128, :128]
+    white = [filtered_noise(WHITE, 128, 128, seed=seed) for seed in range(4)]
+    coarse = 60 * filtered_noise((2.0, 2.0), 128, 128, seed=9)
+    uneven = np.where(y % 64 < 32, 1.0, 3.0)
+    planes = np.stack([10 * white[0] + coarse, 10 * uneven * white[1], 10 * white[2]], axis=2)
+    brightness, red_blue, green = (over_orders(each) for each in read_wave_variances(planes))
+    alone = over_orders(read_wave_variances(planes[..., :1])[0])
+    assert brightness[0] < 0.05 * alone[0]
+    np.testing.assert_allclose(brightness[7:] / 100, 1, atol=0.25)
+    assert 150 < red_blue[6:].mean() < 550
+    np.testing.assert_allclose(green / 100, 1, atol=0.35)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
