@@ -31,6 +31,13 @@ MIDDLE, HIGH = (0.3, 0.55), 0.8
 WHITE_RATIO = (0.7, 1.5)
 """Variance in the middle over that in the highest orders, of noise that may be white."""
 
+MOST_OF_PHOTONS = 3.0
+"""The same at most, where the level rises as that of photons does: these are white, unless the
+camera's processing leaves no doubt."""
+
+AROUND = 8
+"""Pixels a side of the surroundings that are bright or dark."""
+
 SEEN = 0.47
 """Share of the deviation in some band of frequencies that noise with a colour has to make up, in
 the mean of the channels, to be believed: camera pictures at high sensitivity have 0.5 to 0.9,
@@ -68,7 +75,9 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
     if wanted is not NoiseKind.PHOTON:
         planes = levelled @ opponents(pages.shape[-1])
         variances = read_wave_variances(planes, missing)
-        if wanted is NoiseKind.COLOURED or not looks_white(variances):
+        counted = all(curve.photon is not None for curve in curves)
+        most = MOST_OF_PHOTONS if counted else WHITE_RATIO[1]
+        if wanted is NoiseKind.COLOURED or not looks_white(variances, most):
             if wanted is None and _hidden(planes, variances, missing):
                 return white
             factor = math.sqrt(float(variances.mean()))
@@ -87,13 +96,17 @@ def _hidden(planes: Floats, variances: Floats, missing: Mask) -> bool:
     return float(np.mean(shares)) < SEEN
 
 
-def looks_white(variances: Floats) -> bool:
-    """Tell whether wave variances (C, p, p) are those of white noise, as far as can be seen."""
+def looks_white(variances: Floats, most: float = WHITE_RATIO[1]) -> bool:
+    """Tell whether wave variances (C, p, p) are those of white noise, as far as can be seen.
+
+    The ratio of those of middle and of high orders is then at least `WHITE_RATIO[0]`, and below
+    `most`.
+    """
     side = variances.shape[-1]
     orders = orders_of(side)
     middle = (orders >= MIDDLE[0] * side) & (orders < MIDDLE[1] * side)
     ratio = variances[:, middle].mean() / variances[:, orders >= HIGH * side].mean()
-    return bool(WHITE_RATIO[0] < ratio < WHITE_RATIO[1])
+    return bool(WHITE_RATIO[0] < ratio < most)
 
 
 def with_curves(
@@ -161,14 +174,23 @@ def _calibrate(
     curves: list[LevelCurve], levelled: Floats, pages: Floats, missing: Mask
 ) -> list[LevelCurve]:
     """Correct curves by the level that white noise has once they have been applied."""
-    levels = _read_white(levelled, missing).per_channel
-    return [
-        curve if not level or _few_counts(curve, pages[..., channel]) else curve.scaled(level)
-        for channel, (curve, level) in enumerate(zip(curves, levels, strict=True))
-    ]
+    corrected = []
+    for channel, curve in enumerate(curves):
+        plane, hidden = pages[..., channel], missing
+        if curve.photon is not None:
+            hidden = missing | _dark(plane)
+            if plane.mean() - curve.photon.offset < FEW_COUNTS * curve.photon.gain:
+                corrected.append(curve)
+                continue
+        level = _read_white(levelled[..., channel : channel + 1], hidden).std
+        corrected.append(curve.scaled(level) if level else curve)
+    return corrected
 
 
-def _few_counts(curve: LevelCurve, plane: Floats) -> bool:
-    if curve.photon is None:
-        return False
-    return float(plane.mean() - curve.photon.offset) < FEW_COUNTS * curve.photon.gain
+def _dark(plane: Floats) -> Mask:
+    """Mark the darker half of pages (T, Y, X): places without light tell nothing of photons."""
+    from scipy.ndimage import uniform_filter
+
+    around = uniform_filter(plane, (1, AROUND, AROUND))
+    dark: Mask = np.asarray(around < np.median(around))
+    return dark

@@ -154,7 +154,9 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     weights = np.exp(-DISTRUST * (growth - TRUSTED_GROWTH).clip(0, 5)) + 1e-6
     if weights[silent].sum() > weights.sum() / 2:
         return None  # a drawing: what varies are edges
-    return Binned(centres, _common_factor(logs, weights), weights.mean(1))
+    levels = _common_factor(logs, weights)
+    floor = float(np.median(levels)) + 2 * math.log(LEAST_LEVEL)
+    return Binned(centres, np.maximum(levels, floor), weights.mean(1))
 
 
 def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
