@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evodenoise.noise.blocks import was_compressed
 from evodenoise.noise.clipping import find_bounds
 from evodenoise.noise.colour import noise_share, orders_of, read_wave_variances
 from evodenoise.noise.curves import LevelCurve
@@ -34,6 +35,13 @@ WHITE_RATIO = (0.7, 1.5)
 MOST_OF_PHOTONS = 3.0
 """The same at most, where the level rises as that of photons does: these are white, unless the
 camera's processing leaves no doubt."""
+
+COARSE, MIDDLING, MOST_COARSE = (0.12, 0.19), (0.2, 0.33), 1.4
+"""Orders, of the side of a patch, and how much stronger waves of the first may be if noise was
+white before it was compressed."""
+
+QUANTISED = 0.88
+"""Of the level that is read, what was there before; rounding waves to few values adds the rest."""
 
 AROUND = 8
 """Pixels a side of the surroundings that are bright or dark."""
@@ -80,12 +88,34 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
         if wanted is NoiseKind.COLOURED or not looks_white(variances, most):
             if wanted is None and _hidden(planes, variances, missing):
                 return white
+            before = _white_before(pages, variances)
+            if before:
+                level = QUANTISED * before * curves[0].level(pages[~missing])
+                return replace(white.of_level(level), consistent=True)
             factor = math.sqrt(float(variances.mean()))
             spectrum = NoiseSpectrum.from_wave_variances(variances)
             return with_curves(white, [curve.scaled(factor) for curve in curves], pages, spectrum)
     if not varying:
         return white
     return with_curves(white, _calibrate(curves, levelled, pages, missing), pages)
+
+
+def _white_before(pages: Floats, variances: Floats) -> float:
+    """Return the level that noise of one channel had when it was white, in units of that of now.
+
+    0: it was never white, or never compressed.
+
+    Compression takes the weak waves away, one by one, and leaves the strong ones as they were.
+    """
+    if len(variances) > 1 or not was_compressed(pages[..., 0]):
+        return 0.0
+    side = variances.shape[-1]
+    orders = np.rint(orders_of(side))
+    coarse, middle = (
+        variances[0][(orders >= first * side) & (orders <= last * side)].mean()
+        for first, last in (COARSE, MIDDLING)
+    )
+    return math.sqrt(middle) if coarse < MOST_COARSE * middle else 0.0
 
 
 def _hidden(planes: Floats, variances: Floats, missing: Mask) -> bool:
