@@ -24,7 +24,7 @@ PATCH_SIZE = 8
 MOST_PATCHES = 65_536
 
 MOST_BINS = 24
-PATCHES_OF_A_BIN = 128
+PATCHES_OF_A_BIN = 64
 """Independent ones, before another bin is worth its statistical error."""
 
 FEWEST_BINS = 3
