@@ -43,6 +43,9 @@ white before it was compressed."""
 QUANTISED = 0.88
 """Of the level that is read, what was there before; rounding waves to few values adds the rest."""
 
+MOST_OF_ALL = 0.95
+"""Of the deviation of an image, that of its noise; when so much is read, something went wrong."""
+
 AROUND = 8
 """Pixels a side of the surroundings that are bright or dark."""
 
@@ -94,10 +97,18 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
                 return replace(white.of_level(level), consistent=True)
             factor = math.sqrt(float(variances.mean()))
             spectrum = NoiseSpectrum.from_wave_variances(variances)
-            return with_curves(white, [curve.scaled(factor) for curve in curves], pages, spectrum)
+            curves = [curve.scaled(factor) for curve in curves]
+            return _believable(with_curves(white, curves, pages, spectrum), white, pages)
     if not varying:
         return white
-    return with_curves(white, _calibrate(curves, levelled, pages, missing), pages)
+    curves = _calibrate(curves, levelled, pages, missing)
+    return _believable(with_curves(white, curves, pages), white, pages)
+
+
+def _believable(found: NoiseEstimate, white: NoiseEstimate, pages: Floats) -> NoiseEstimate:
+    """Return what was found, or white noise where it would be more than pages vary in all."""
+    deviation = math.sqrt(float(pages.var((0, 1, 2)).mean()))
+    return found if found.std < MOST_OF_ALL * deviation else white
 
 
 def _white_before(pages: Floats, variances: Floats) -> float:
