@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
     from evodenoise.denoising.noise_level import estimate_noise
     from evodenoise.denoising.result import DenoiseResult
+    from evodenoise.noise.record_file import read_noise_file
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "estimate_noise",
     "preset_config",
     "read_model",
+    "read_noise_file",
     "train_model",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "estimate_noise": "denoising.noise_level",
     "preset_config": "config.presets",
     "read_model": "denoising.checkpoint",
+    "read_noise_file": "noise.record_file",
     "train_model": "denoising.denoise",
 }
 

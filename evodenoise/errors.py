@@ -10,6 +10,7 @@
     │   ├── OutputError           the result could not be put where it is wanted
     │   ├── DeviceError           the requested device is not there
     │   ├── ModelError            a file is no model of ours, or a damaged one
+    │   ├── NoiseFileError        a file is no record of noise of ours, or a damaged one
     │   └── ReferenceImageError   the reference does not match the image
     └── RunError                  something failed while running; exit code 1
         ├── TrainingError         the training left the range of numbers
@@ -87,6 +88,10 @@ class DeviceError(InvalidInputError):
 
 class ModelError(InvalidInputError):
     """A file does not hold a model that can be used."""
+
+
+class NoiseFileError(InvalidInputError):
+    """A file does not hold a record of noise that can be used."""
 
 
 class ReferenceImageError(InvalidInputError, ValueError):

@@ -90,14 +90,14 @@ ROOMS = (
     Room(
         "evaluation",
         "metrics, the benchmark and its summary, figures",
-        ("denoising", "config", "errors"),
+        ("denoising", "noise", "config", "errors"),
         ("PIL", "skimage"),
     ),
     Room(
         "jobs",
         "from files to files: plan, naming, process, records and report, files beside a result, "
         "workers",
-        ("evaluation", "denoising", "images", "config", "system", "errors"),
+        ("evaluation", "denoising", "noise", "images", "config", "system", "errors"),
     ),
     Room(
         "cli",

@@ -31,7 +31,7 @@ evodenoise 'raw/*.tif' --suffix _clean --figure figures/ -j 2
 
 evodenoise compare measures PSNR and SSIM of files, evodenoise benchmark adds
 noise to clean images and denoises them, evodenoise info shows what is read of
-a file, evodenoise presets shows the presets.
+a file and what its noise is, evodenoise presets shows the presets.
 """
 
 

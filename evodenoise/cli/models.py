@@ -10,7 +10,7 @@ from evodenoise.cli.output import Voice
 from evodenoise.errors import ConfigError
 from evodenoise.jobs.job import OF_THE_MODEL, RunSettings
 from evodenoise.jobs.plan import Plan
-from evodenoise.jobs.sidecars import check_new_file, write_model
+from evodenoise.jobs.sidecars import check_new_file, write_new_file
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Sharing:
             raise ConfigError("--share-model is for many images; leave it out")
         if self.shared and settings.model is not None:
             raise ConfigError("--share-model trains a model, --load-model brings one; choose one")
+        if settings.model is not None and settings.noise_file is not None:
+            raise ConfigError(
+                "--load-model brings what it has learned of the noise; leave out --noise-file"
+            )
         if self.save is not None and plan.many and not self.shared:
             raise ConfigError(
                 "--save-model keeps one model, and each of many images has its own; "
@@ -81,10 +85,10 @@ class Sharing:
             trained = train_shared_model(plan.jobs, settings, on_epoch=progress.on_epoch)
         content = trained.to_bytes()
         if self.save is not None:
-            write_model(self.save, content)
+            write_new_file(self.save, content)
         # The epochs that were asked for have been spent.
         overrides = {**settings.overrides, **dict.fromkeys(("epochs", *OF_THE_MODEL))}
         with tempfile.TemporaryDirectory(prefix="evodenoise-") as folder:
             path = Path(folder, "model")
-            write_model(path, content)
+            write_new_file(path, content)
             yield replace(settings, overrides=overrides, model=path)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from evodenoise.cli.interrupts import Interrupts
 from evodenoise.cli.output import Voice, end_line, list_notes, print_records, print_refusal
 from evodenoise.errors import EvodenoiseError, ExitCode
-from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.jobs.job import Job, PreparedJob, RunSettings
+from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.records import result_record

@@ -170,6 +170,10 @@ OF_DENOISING: Mapping[str, Option] = {
         "--noise", str, "KIND", MODEL, (DenoiseConfig, "noise"),
         "What sort of noise it is: auto, white, coloured or photon.",
         default="auto"),
+    "noise_file": Option(
+        "--noise-file", Path, "FILE", MODEL, (RunSettings, "noise_file"),
+        "The noise as 'evodenoise info --save-noise' found it, for example in a dark frame.",
+        default="none"),
     "impulses": Option(
         "--impulses", str, "NAME", MODEL, (DenoiseConfig, "impulses"),
         "auto: dead and hot pixels, cosmic rays, salt and pepper are found and filled; off: all "
@@ -293,6 +297,14 @@ OF_OTHERS: Mapping[str, Option] = {
         "Seeds of noise and denoiser, separated by commas; means and standard deviations are "
         "over them.",
         default=0),
+    "save_noise": Option(
+        "--save-noise", Path, "PATH", RESULTS, None,
+        "Keep what was found of the noise, for 'evodenoise --noise-file'.",
+        default="none"),
+    "noise_figure": Option(
+        "--figure", Path, "FILE", RESULTS, None,
+        "Draw the noise: level over brightness, and spectrum.",
+        default="none"),
     "markdown": Option(
         "--markdown", bool, "", RESULTS, None,
         "Print the table as Markdown."),

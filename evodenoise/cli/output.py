@@ -13,7 +13,7 @@ from evodenoise.cli.streams import STREAM
 from evodenoise.cli.tables import print_table
 from evodenoise.errors import EvodenoiseError, ExitCode, plural
 from evodenoise.jobs.forecast import describe_seconds
-from evodenoise.jobs.job import describe_noise
+from evodenoise.jobs.job_result import describe_findings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.plan import Plan
 from evodenoise.jobs.records import Record, Status, document, summarise
@@ -204,9 +204,8 @@ def end_line(record: Record) -> str:
         return f"{name}: failed: {_reason(record)}"
     if record["status"] == Status.SKIPPED:
         return f"{name}: skipped: {record['output']} is there"
-    parts = [describe_noise(record["noise_std"], record["noise_source"])]
-    if record["impulses"]:
-        parts.append(plural(record["impulses"], "impulse"))
+    told = ("noise_std", "noise_source", "noise_kind", "impulses", "clipped")
+    parts = describe_findings(*(record[name] for name in told))
     if record["missing_share"]:
         parts.append(_gaps(record))
     parts.append(f"{record['wall_seconds']:.1f} s")

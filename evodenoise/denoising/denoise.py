@@ -20,9 +20,10 @@ from evodenoise.denoising.checks import (
 from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Ready, Tools, clean
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.low_counts import clean_few_counts
-from evodenoise.denoising.noise_level import known_noise
+from evodenoise.denoising.noise_level import check_channels, known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
-from evodenoise.errors import ConfigError, ImageError, ModelError, plural
+from evodenoise.errors import ConfigError, ImageError, ModelError
+from evodenoise.noise.clipping import find_bounds
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import resolve_device
 from evodenoise.system.numbers import round_to
@@ -172,12 +173,7 @@ def _known_noise(
         return known_noise(channels, config)
     if config.noise_std is not None or config.gain is not None or config.noise is not Noise.AUTO:
         raise ConfigError("the noise is given twice: as a record, and by its level, gain or kind")
-    count = channels.values.shape[-1]
-    if len(noise.per_channel) != count:
-        raise ConfigError(
-            f"the noise is known of {plural(len(noise.per_channel), 'channel')}, but "
-            f"{count} of the image differ; give the noise of images like this"
-        )
+    check_channels(noise, channels)
     return noise
 
 
@@ -202,11 +198,22 @@ def _result(
         patch_size=found.patch_size,
         device=device,
         impulses=impulses,
+        clipped=_is_clipped(found, channels),
         model=found.model,
         training_seconds=found.training_seconds,
         reconstruction_seconds=found.reconstruction_seconds,
         refinement_seconds=found.refinement_seconds,
     )
+
+
+def _is_clipped(found: Cleaned, channels: DistinctChannels) -> bool:
+    """Tell whether values were clipped; without noise they may all be as they are."""
+    if not found.noise_std:
+        return False
+    curves = found.noise.curves or (None,) * channels.values.shape[-1]
+    seen = ~channels.missing
+    planes = (channels.values[..., channel][seen] for channel in range(len(curves)))
+    return any(find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True))
 
 
 def _check_model(model: Checkpoint | None) -> None:
@@ -241,6 +248,7 @@ def train_model(
     stack: npt.ArrayLike,
     config: DenoiseConfig | str | None = None,
     *,
+    noise: NoiseEstimate | None = None,
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
 ) -> Checkpoint:
@@ -250,7 +258,7 @@ def train_model(
     ----------
     stack : array-like, shape (T, Y, X) or (T, Y, X, C)
         Noisy pages.
-    config, rng, on_epoch
+    config, noise, rng, on_epoch
         As in `denoise`.
 
     Returns
@@ -269,7 +277,7 @@ def train_model(
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
     tools = Tools(generator, on_epoch=on_epoch)
-    ready = Ready.of(channels, config, known_noise(channels, config), tools)
+    ready = Ready.of(channels, config, _known_noise(channels, config, noise), tools)
     _, fitted = ready.train(tools)
     return ready.keep(fitted)
 

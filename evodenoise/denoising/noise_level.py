@@ -6,7 +6,7 @@ import numpy.typing as npt
 from evodenoise.config.settings import DenoiseConfig, Noise
 from evodenoise.denoising.channels import DistinctChannels, mark_impulses, spread_pages
 from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_image
-from evodenoise.errors import ImageError
+from evodenoise.errors import ConfigError, ImageError, plural
 from evodenoise.noise.blind import read_blindly, with_curves
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
@@ -53,7 +53,7 @@ def estimate_noise(image: npt.ArrayLike, *, missing: npt.ArrayLike | None = None
 
 def read_noise(
     pages: Array, missing: Mask | None = None
-) -> tuple[NoiseEstimate, tuple[float, ...], int]:
+) -> tuple[NoiseEstimate, tuple[float, ...], Mask]:
     """Estimate the noise of a stack; of its values only those of a few pages are copied.
 
     Parameters
@@ -69,8 +69,8 @@ def read_noise(
         What `noise_of` says of all of its pages.
     levels : tuple of float
         Standard deviation in each channel of the pages; 0 for a constant one.
-    impulses : int
-        Pixels of all pages that are impulses and tell nothing of the rest of the noise.
+    impulses : ndarray of bool, shape (T, Y, X)
+        Pixels that are impulses and tell nothing of the rest of the noise.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_noise(
         raise ImageError("every pixel is missing; nothing is left to learn from")
     estimate = noise_of(channels)
     levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
-    return estimate, tuple(levels), int(impulses.sum())
+    return estimate, tuple(levels), impulses
 
 
 def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> NoiseEstimate:
@@ -93,6 +93,22 @@ def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> Noi
         return NoiseEstimate.none(len(channels.sources))
     chosen = spread_pages(channels.missing, MOST_READ_PAGES)
     return read_blindly(channels.values[chosen], channels.missing[chosen], wanted)
+
+
+def check_channels(noise: NoiseEstimate, channels: DistinctChannels) -> None:
+    """Refuse a record of the noise of other channels than those that are to be denoised.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
+    known, count = len(noise.per_channel), channels.values.shape[-1]
+    if not channels.constant and known != count:
+        raise ConfigError(
+            f"the noise is known of {plural(known, 'channel')}, the image has {count}, equal ones "
+            "counted once; give the noise of images like this"
+        )
 
 
 def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstimate:

@@ -15,6 +15,7 @@ from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.noise.record import NoiseEstimate
 
 
 def denoise_pages(
@@ -22,6 +23,7 @@ def denoise_pages(
     config: DenoiseConfig,
     *,
     missing: npt.ArrayLike | None = None,
+    noise: NoiseEstimate | None = None,
     model: Checkpoint | None = None,
     rng: int = 0,
     on_page: Callable[[int], object] | None = None,
@@ -38,6 +40,8 @@ def denoise_pages(
         Settings of each page, but for the time limit, which holds for all together.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels: those that are not zero.
+    noise : NoiseEstimate, optional
+        What is known of the noise of each page.
     model : Checkpoint, optional
         As in `evodenoise.denoise`, for each page.
     rng : int
@@ -51,7 +55,8 @@ def denoise_pages(
     -------
     DenoiseResult
         Of the stack. The noise level is the root mean square over all pages, the free energy the
-        mean over those that were trained on; `model` is None, for each page has its own, and
+        mean over those that were trained on; what is known of the noise is that of a doubtful page,
+        if there is one, and else of the noisiest; `model` is None, for each page has its own, and
         `patch_size` is that of all trained pages, or None where they differ.
     """
     deadline = None if config.time_limit is None else time.perf_counter() + config.time_limit
@@ -65,6 +70,7 @@ def denoise_pages(
                 page,
                 _with_share(config, deadline, len(pages) - place),
                 missing=None if gaps is None else gaps[place],
+                noise=noise,
                 model=model,
                 rng=rng,
                 on_epoch=on_epoch,
@@ -92,10 +98,11 @@ def _together(results: Sequence[DenoiseResult]) -> DenoiseResult:
         image=np.stack([result.image for result in results]),
         std=np.stack([result.std for result in results]),
         noise_std=math.sqrt(np.mean([result.noise_std**2 for result in results])),
-        noise_estimate=(doubtful or estimates)[0],
+        noise_estimate=max(doubtful or estimates, key=lambda estimate: estimate.std),
         free_energy=float(np.mean(bounds)) if bounds else math.nan,
         history=tuple(report for result in results for report in result.history),
         patch_size=sides.pop() if len(sides) == 1 else None,
+        clipped=any(result.clipped for result in results),
         impulses=sum(result.impulses for result in results),
         model=None,
         training_seconds=sum(result.training_seconds for result in results),

@@ -41,6 +41,8 @@ class DenoiseResult:
         Where it was computed.
     impulses : int
         Pixels that were taken for impulses, and filled like missing ones.
+    clipped : bool
+        Whether noisy values were clipped at an end of their range.
     model : Checkpoint or None
         What was learned; None where nothing was, or each page has a model of its own.
     training_seconds, reconstruction_seconds, refinement_seconds : float
@@ -57,6 +59,7 @@ class DenoiseResult:
     patch_size: int | None
     device: str
     impulses: int = 0
+    clipped: bool = False
     model: Checkpoint | None = None
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0

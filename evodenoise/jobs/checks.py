@@ -4,6 +4,7 @@ import numpy as np
 
 from evodenoise.images.conversion import read_mask
 from evodenoise.jobs.job import RunSettings, configure
+from evodenoise.noise.record_file import read_noise_file
 
 NOMINAL_SHAPE = (256, 256)
 """Of an image by which settings are judged before there is one."""
@@ -18,10 +19,12 @@ def check_settings(settings: RunSettings) -> None:
     Raises
     ------
     InvalidInputError
-        If one is out of range, the device is not there, or the mask is none.
+        If one is out of range, the device is not there, or a file that all need cannot be used.
     """
     if settings.files.mask is not None:
         read_mask(settings.files.mask)
+    if settings.noise_file is not None:
+        read_noise_file(settings.noise_file)
     config = configure(settings.preset, np.empty(NOMINAL_SHAPE), settings.overrides)
     if settings.seed not in EVIDENT_SEEDS:
         from evodenoise.denoising.checks import check_seed

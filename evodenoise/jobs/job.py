@@ -1,8 +1,7 @@
-"""One image of a run: what is wanted, what is known before, and what came of it."""
+"""One image of a run: what is wanted, and what is known before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,12 @@ import numpy as np
 from evodenoise.config.presets import DEFAULT_PRESET, preset_config
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import ConfigError, plural
-from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Array, Image
 from evodenoise.images.conversion import Conversion, FileSettings
+from evodenoise.noise.record import NoiseEstimate
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.result import DenoiseResult
 
 OF_THE_MODEL = (
     *("covariance", "patch_size", "latents", "hidden"),
@@ -25,13 +23,8 @@ OF_THE_MODEL = (
 )
 """Settings that a trained model brings along."""
 
-
-class NoiseSource(StrEnum):
-    """Where the noise level that was used comes from."""
-
-    GIVEN = "given"
-    ESTIMATED = "estimated"
-    NONE = "none"
+OF_THE_NOISE = {"noise_std": "sigma", "gain": "gain", "readout": "readout", "offset": "offset"}
+"""Settings that a record of noise leaves nothing to say about, and their options."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +56,8 @@ class RunSettings:
         output are leftovers of a killed run.
     model : Path or None
         A trained model; without epochs in the overrides it is used as it is.
+    noise_file : Path or None
+        A record of the noise of every image.
     """
 
     preset: str = DEFAULT_PRESET
@@ -76,6 +71,7 @@ class RunSettings:
     make_folders: bool = False
     resume: bool = False
     model: Path | None = None
+    noise_file: Path | None = None
 
     def __post_init__(self) -> None:
         taken = [name for name in OF_THE_MODEL if self.overrides.get(name) is not None]
@@ -84,6 +80,16 @@ class RunSettings:
                 f"--load-model brings its own {taken[0].replace('_', ' ')}; "
                 f"leave out --{taken[0].replace('_', '-')}"
             )
+        if self.noise_file is not None:
+            self._check_noise()
+
+    def _check_noise(self) -> None:
+        """Refuse what is said of the noise beside the file that says it."""
+        said = [word for name, word in OF_THE_NOISE.items() if self.overrides.get(name) is not None]
+        if self.overrides.get("noise") not in (None, "auto"):
+            said.append("noise")
+        if said:
+            raise ConfigError(f"--noise-file says what the noise is; leave out --{said[0]}")
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,8 @@ class PreparedJob:
         What the user should know about the files, in plain sentences.
     model : Checkpoint or None
         The model to begin with.
+    noise : NoiseEstimate or None
+        What a file says of the noise.
     """
 
     job: Job
@@ -159,6 +167,7 @@ class PreparedJob:
     started: float
     warnings: tuple[str, ...] = ()
     model: "Checkpoint | None" = None
+    noise: NoiseEstimate | None = None
 
     @property
     def image(self) -> Image:
@@ -190,84 +199,6 @@ class PreparedJob:
         pages = f"{plural(count, 'page')} of " if self.image.is_stack else ""
         channels = f" in {self.image.channels} channels" if self.image.channels > 1 else ""
         return f"{pages}{width} x {height} pixels{channels}"
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What came of a job.
-
-    Attributes
-    ----------
-    prepared : PreparedJob
-        What was to be done.
-    denoised : DenoiseResult
-        The image and what is known about it.
-    written : Image
-        What goes into the file: converted, and as it was where it is invisible.
-    noisy_quality, quality : Quality or None
-        Before and after, if there is a reference.
-    wall_seconds, cpu_seconds : float
-        Of the whole job so far, reading included; CPU seconds on all threads, without reading.
-    peak_memory : int or None
-        Most bytes that the process has had in memory so far, if the system tells; on a GPU
-        the most that was allocated there for this image.
-    threads : int
-        CPU threads that were used.
-    """
-
-    prepared: PreparedJob
-    denoised: "DenoiseResult"
-    written: Image
-    noisy_quality: Quality | None
-    quality: Quality | None
-    wall_seconds: float
-    cpu_seconds: float
-    peak_memory: int | None
-    threads: int
-
-    @property
-    def noise_source(self) -> NoiseSource:
-        """Where the noise level that was used comes from."""
-        if not self.denoised.noise_std:
-            return NoiseSource.NONE
-        if self.prepared.config.noise_std or self.prepared.config.gain:
-            return NoiseSource.GIVEN
-        return NoiseSource.ESTIMATED
-
-    def describe(self) -> str:
-        """Say in a few words what was found."""
-        parts = [describe_noise(self.denoised.noise_std, self.noise_source)]
-        if self.denoised.impulses:
-            parts.append(plural(self.denoised.impulses, "impulse"))
-        return ", ".join([self.prepared.describe(), *parts])
-
-    def findings(self) -> tuple[str, ...]:
-        """List what the user should know and only the run has shown, in plain sentences."""
-        noise, found = self.denoised.noise_estimate, []
-        if self.prepared.job.model is not None and self.denoised.model is None:
-            what = (
-                "so few photons teach too little"
-                if self.denoised.noise_std
-                else ("an image without noise teaches nothing")
-            )
-            found.append(f"{what}; no model was written")
-        if not noise.consistent:
-            advice = "" if self.noise_source is NoiseSource.GIVEN else "; --sigma sets its level"
-            found.append(
-                f"the noise may be correlated or not Gaussian (level {noise.std:.3g} in fine, "
-                f"{noise.coarse_std:.3g} in coarser detail){advice}"
-            )
-        return tuple(found)
-
-    def warnings(self) -> tuple[str, ...]:
-        """List all that the user should know: of the files, and what the run has shown."""
-        return self.prepared.warnings + self.findings()
-
-
-def describe_noise(std: float, source: str) -> str:
-    """Name a noise level, in pixel units, and where it comes from."""
-    known = "" if source == NoiseSource.NONE else f" ({source})"
-    return f"noise level {std:.4g}{known}"
 
 
 def _percent(marked: Array) -> str:

@@ -19,21 +19,23 @@ from evodenoise.images import Array, Image, check_output, read_image, write_imag
 from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.job import (
     Job,
-    JobResult,
     PreparedJob,
     Reference,
     RunSettings,
     configure,
 )
+from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.sidecars import (
     check_figure,
     check_new_file,
     check_residual,
     make_folder,
     write_figure,
-    write_model,
+    write_new_file,
     write_residual,
 )
+from evodenoise.noise.record import NoiseEstimate
+from evodenoise.noise.record_file import read_noise_file
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
@@ -89,14 +91,17 @@ def prepare(job: Job, settings: RunSettings, *, started: float | None = None) ->
         _check_pages(conversion, name)
     config = configure(settings.preset, pages[0], settings.overrides)
     model = None if settings.model is None else _read_model(settings.model)
+    noise = None if settings.noise_file is None else read_noise_file(settings.noise_file)
     if model is not None and settings.overrides.get("epochs") is None:
         config = replace(config, epochs=0)
     check_image(pages[0], config, name=name)
+    if noise is not None:
+        _check_noise(noise, conversion, settings)
     losses = _check_outputs(job, conversion, settings)
     resolve_device(config.device)
     check_seed(settings.seed)
     reference = _read_reference(job.reference, image, settings)
-    prepared = PreparedJob(job, conversion, config, reference, started, model=model)
+    prepared = PreparedJob(job, conversion, config, reference, started, model=model, noise=noise)
     caution = (MUCH_IS_MISSING,) if prepared.missing_share > MANY_MISSING else ()
     return replace(prepared, warnings=(*image.warnings, *conversion.warnings, *losses, *caution))
 
@@ -105,6 +110,23 @@ def _read_model(path: Path) -> "Checkpoint":
     from evodenoise.denoising.checkpoint import read_model
 
     return read_model(path)
+
+
+def _check_noise(noise: NoiseEstimate, conversion: Conversion, settings: RunSettings) -> None:
+    """Refuse a record of the noise of other channels than the image has, or one of its pages."""
+    from evodenoise.denoising.channels import DistinctChannels
+    from evodenoise.denoising.noise_level import check_channels
+
+    image, missing = conversion.image, conversion.missing
+    pages = image.pages if image.pages.ndim == 4 else image.pages[..., None]
+    gaps = missing if missing is None or image.is_stack else missing[None]
+    parts = [slice(None)] if settings.joint else [slice(k, k + 1) for k in range(len(pages))]
+    for part in parts:
+        hidden = None if gaps is None else gaps[part]
+        try:
+            check_channels(noise, DistinctChannels.of(pages[part], hidden, most_pages=1))
+        except ConfigError as error:
+            raise ConfigError(f"{settings.noise_file}: {error}") from error
 
 
 def _check_outputs(job: Job, conversion: Conversion, settings: RunSettings) -> tuple[str, ...]:
@@ -193,6 +215,7 @@ def run(
         prepared.conversion.noisy,
         _within_the_limit(prepared),
         missing=prepared.conversion.missing,
+        noise=prepared.noise,
         model=prepared.model,
         rng=settings.seed,
         on_epoch=on_epoch,
@@ -240,7 +263,7 @@ def _write_extras(result: JobResult) -> None:
     if job.residual is not None:
         write_residual(job.residual, image, clean)
     if job.model is not None and denoised.model is not None:
-        write_model(job.model, denoised.model.to_bytes())
+        write_new_file(job.model, denoised.model.to_bytes())
     if job.figure is not None:
         write_figure(
             job.figure,

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from evodenoise import __version__
-from evodenoise.jobs.job import Job, JobResult, PreparedJob, RunSettings
+from evodenoise.jobs.job import Job, PreparedJob, RunSettings
+from evodenoise.jobs.job_result import PHOTON_COLUMNS, JobResult
 
 Record = dict[str, Any]
 MEANS = ("psnr_noisy", "psnr", "ssim_noisy", "ssim")
@@ -48,6 +49,10 @@ COLUMNS: Mapping[str, type] = {
     "missing_share": float,
     "noise_std": float,
     "noise_source": str,
+    "noise_kind": str,
+    "gain": float,
+    "readout": float,
+    "clipped": str,
     "impulses": int,
     "free_energy": float,
     "data_range": float,
@@ -157,6 +162,9 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "peak_memory": result.peak_memory,
         "noise_std": denoised.noise_std,
         "noise_source": result.noise_source.value,
+        "noise_kind": result.noise_kind.value,
+        **dict(zip(PHOTON_COLUMNS, result.photons or (None, None), strict=True)),
+        "clipped": result.clipped and result.clipped.value,
         "impulses": denoised.impulses,
         "free_energy": denoised.free_energy,
         "data_range": reference and reference.data_range,

@@ -11,6 +11,7 @@ from evodenoise.images import Array
 from evodenoise.images.conversion import Conversion
 from evodenoise.jobs.job import Job, RunSettings, configure
 from evodenoise.jobs.sidecars import middle_page
+from evodenoise.noise.record_file import read_noise_file
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
@@ -62,7 +63,8 @@ def train_shared_model(
     stack = _stack(pages)
     config = configure(settings.preset, stack[0], settings.overrides)
     check_image(stack[0], config, name="crops for --share-model")
-    return train_model(stack, config, rng=settings.seed, on_epoch=on_epoch)
+    noise = None if settings.noise_file is None else read_noise_file(settings.noise_file)
+    return train_model(stack, config, noise=noise, rng=settings.seed, on_epoch=on_epoch)
 
 
 def _stack(pages: Sequence[tuple[Path, Array]]) -> Array:

@@ -39,13 +39,15 @@ def check_figure(path: Path, *, source: Path, overwrite: bool) -> None:
     check_output(path, blank, source=source, overwrite=overwrite)
 
 
-def check_new_file(path: Path, *, overwrite: bool) -> None:
+def check_new_file(path: Path, *, source: Path | None = None, overwrite: bool) -> None:
     """Refuse, before any work, a file of ours that could not or must not be written.
 
     Parameters
     ----------
     path : Path
         Where it is to go.
+    source : Path, optional
+        The input, which is never overwritten.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -54,6 +56,8 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
     OutputError
         If so.
     """
+    if source is not None and path.exists() and path.samefile(source):
+        raise OutputError(f"{path}: is the input itself; choose another output")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
     if path.exists() and not overwrite:
@@ -76,15 +80,15 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"{path}: cannot be created: {error.strerror}") from error
 
 
-def write_model(path: Path, content: bytes) -> None:
-    """Write a trained model; it appears complete or not at all.
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a file of ours, as a trained model; it appears complete or not at all.
 
     Parameters
     ----------
     path : Path
         Where it goes.
     content : bytes
-        The model.
+        All of it.
 
     Raises
     ------

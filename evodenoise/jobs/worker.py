@@ -11,7 +11,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from evodenoise.errors import EvodenoiseError
-from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.records import Record, result_record
 

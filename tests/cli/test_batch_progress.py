@@ -17,7 +17,8 @@ JOBS = [Job(Path("shots", name), Path("out", name), Path(name)) for name in NAME
 
 
 def record(job: Job, *warnings: str, status: Status = Status.DONE) -> Record:
-    known = {"noise_std": 25.0, "noise_source": "estimated", "wall_seconds": 1.0}
+    noise = {"noise_std": 25.0, "noise_source": "estimated", "noise_kind": "white"}
+    known = {**noise, "wall_seconds": 1.0}
     return {**bare_record(job, RunSettings(), status), **known, "warnings": list(warnings)}
 
 

@@ -16,6 +16,9 @@ from PIL import Image as PillowImage
 from scipy.ndimage import gaussian_filter
 
 from evodenoise.cli import main
+from evodenoise.denoising import noise_level
+from evodenoise.evaluation.noise_figures import LEFT, MARGIN, SHADE, WIDTH
+from evodenoise.noise.record import NoiseEstimate
 
 
 def run(command: str) -> int:
@@ -35,7 +38,7 @@ def test_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tifffile.imwrite(tmp_path / "in.tif", pages, imagej=True, metadata={"axes": "TYX"})
     found = described(capsys, f"{tmp_path}/in.tif")
     assert found["noise"] == [pytest.approx(10, rel=0.1)]
-    assert found["noise_is_white"]
+    assert (found["noise_kind"], found["noise_consistent"]) == ("white", True)
     expected = {
         "format": "TIFF",
         "dtype": "uint16",
@@ -79,11 +82,11 @@ def test_noise_around_hot_pixels(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found["noise"] == [pytest.approx(10, rel=0.2)]
     assert found["impulses"] == (pixels == 400).sum()
     assert run(f"info {tmp_path}/in.npy") == 0
-    assert f"; {found['impulses']} impulses" in " ".join(capsys.readouterr().out.split())
+    assert f"impulses {found['impulses']} (5." in " ".join(capsys.readouterr().out.split())
     np.save(tmp_path / "in.npy", add_noise(wave(64, 48), 10))
     assert described(capsys, f"{tmp_path}/in.npy")["impulses"] == 0
     assert run(f"info {tmp_path}/in.npy") == 0
-    assert "impulse" not in capsys.readouterr().out
+    assert "impulses none found" in " ".join(capsys.readouterr().out.split())
 
 
 def test_values_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +168,9 @@ def test_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str)
     out, err = capsys.readouterr()
     assert err == ""
     names = [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
-    assert names == ["file", "format", "size", "array", "channels", "values", "noise", "metadata"]
+    of_the_noise = ["noise", "level", "impulses"]
+    expected = ["file", "format", "size", "array", "channels", "values", *of_the_noise, "metadata"]
+    assert names == expected
 
 
 def test_what_is_wrong_with_a_jpeg(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,3 +201,85 @@ def test_refuses_what_denoising_refuses(
     assert REFUSED_IMAGES[name][1] in refusal
     assert run(f"info {tmp_path}/{name}") == 2
     assert capsys.readouterr().err == refusal
+
+
+# --- the noise
+
+
+def photons() -> Array:
+    rng = np.random.default_rng(0)
+    clean = np.clip(wave(160, 160), 5, None)
+    return as_dtype(5 * rng.poisson(clean / 5) + rng.normal(0, 4, clean.shape), "uint8")
+
+
+def test_photon_noise_is_told_in_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PillowImage.fromarray(photons()).save(tmp_path / "in.png")
+    found = described(capsys, f"{tmp_path}/in.png")
+    assert found["noise_kind"] == "photon"
+    assert found["gain"] == [pytest.approx(5, rel=0.25)]
+    assert len(found["readout"]) == len(found["offset"]) == len(found["noise_curves"]) == 1
+    assert found["noise_spectrum"] is None
+    assert run(f"info {tmp_path}/in.png") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"noise photon noise: gain {found['gain'][0]:.3g}, read-out " in out
+    assert f"level standard deviation {found['noise_level']:.4g} impulses none found" in out
+
+
+def test_coloured_noise_is_told_by_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = 40 * gaussian_filter(rng.standard_normal((160, 160)), 1.0)
+    np.save(tmp_path / "in.npy", 128 + noise + rng.normal(0, 1, (160, 160)))
+    found = described(capsys, f"{tmp_path}/in.npy")
+    assert found["noise_kind"] == "coloured"
+    assert found["gain"] is found["readout"] is found["offset"] is None
+    (waves,) = np.array(found["noise_spectrum"])
+    assert waves.shape == (8, 8)
+    assert np.square(waves).mean() == pytest.approx(1, rel=0.05)
+    assert waves[1, 1] > 3 * waves[6, 6]
+    assert run(f"info {tmp_path}/in.npy") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "noise coloured: " in out
+    assert "times stronger in coarse than in fine detail" in out
+
+
+def test_doubt_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = ((1.0,),)
+    doubtful = NoiseEstimate(3.0, (3.0,), identity, 3.0, 7.0, consistent=False)
+    monkeypatch.setattr(noise_level, "read_blindly", lambda *_: doubtful)
+    np.save(tmp_path / "in.npy", wave(16, 16))
+    assert not described(capsys, f"{tmp_path}/in.npy")["noise_consistent"]
+    assert run(f"info {tmp_path}/in.npy") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "noise unclear: it may be correlated or not Gaussian (level 3 in fine, 7 in" in out
+
+
+def test_impulses_have_a_share_and_do_not_stretch_the_axis_of_brightness(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = photons().astype(np.uint16)
+    pixels[::20, ::20] = 60_000
+    np.save(tmp_path / "in.npy", pixels)
+    found = described(capsys, f"{tmp_path}/in.npy --figure {tmp_path}/figure.npy")
+    assert found["impulse_share"] == pytest.approx(1 / 400)
+    assert found["maximum"] == 60_000
+    shaded = (np.load(tmp_path / "figure.npy") == SHADE).all(-1).any(0)
+    assert shaded.sum() > 0.9 * (WIDTH - LEFT - MARGIN)
+
+
+def test_the_table_is_legible_on_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are broken between words, and go on below where the text began."""
+    PillowImage.fromarray(photons()).save(tmp_path / "in.png")
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    assert run("info in.png") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80

@@ -83,6 +83,76 @@ def let_the_estimate_be(monkeypatch: pytest.MonkeyPatch, **reading: object) -> N
     monkeypatch.setattr(pipeline, "denoise", denoise)
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "photon"),
+    [
+        ("--sigma 20", "white", (None, None)),
+        ("--gain 2 --readout 3", "photon", (2, 3)),
+        ("--gain 2", "photon", (2, 0)),
+    ],
+)
+def test_the_kind_of_the_noise_is_told(
+    capsys: pytest.CaptureFixture[str],
+    options: str,
+    kind: str,
+    photon: tuple[float | None, float | None],
+) -> None:
+    record = the_record(capsys, f"in.png {options} --report r.jsonl")
+    assert (record["noise_kind"], record["gain"], record["readout"]) == (kind, *photon)
+    (written,) = map(json.loads, Path("r.jsonl").read_text().splitlines())
+    assert written["noise_kind"] == kind
+    assert run(f"in.png {options} --overwrite {QUICK}") == 0
+    words = "(given)" if kind == "white" else "(given, photon)"
+    assert f" {words}, " in capsys.readouterr().err
+
+
+def test_without_noise_there_is_no_kind_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    PillowImage.fromarray(np.full((12, 10), 7, np.uint8)).save("some.png")
+    record = the_record(capsys, "some.png --gain 2")
+    assert (record["noise_kind"], record["gain"], record["readout"]) == ("none", None, None)
+
+
+def test_of_pages_the_noisiest_one_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the first one, if that is constant."""
+    np.save("some.npy", np.stack([np.full((20, 24), 7.0), 100 + add_noise(wave(20, 24))]))
+    assert the_record(capsys, "some.npy --gain 2")["noise_kind"] == "photon"
+
+
+# --- clipped values
+
+
+def test_what_becomes_of_clipped_values_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    clipped = as_dtype(
+        add_noise(np.where(np.arange(24) < 12, 250.0, 100.0) * np.ones((20, 1)), 20), "uint8"
+    )
+    PillowImage.fromarray(clipped).save("some.png")
+    for option, value in (("", "keep"), ("--clipped restore", "restore")):
+        assert the_record(capsys, f"some.png --sigma 20 {option}")["clipped"] == value
+        words = {"keep": "kept", "restore": "restored"}[value]
+        assert run(f"some.png in.png -o out --overwrite --sigma 20 {option} {QUICK}") == 0
+        assert re.search(rf"some.png: .*, clipped values {words}, ", capsys.readouterr().err)
+        assert run(f"some.png --sigma 20 --overwrite {option} {QUICK}") == 0
+        assert f" (given), clipped values {words}, " in capsys.readouterr().err
+
+
+def test_nothing_is_said_of_clipped_values_that_are_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Black and white are no clipping where there is no noise, nor are impulses."""
+    blank = np.zeros((24, 24), np.uint8)
+    blank[::2, ::3] = 255
+    PillowImage.fromarray(blank).save("drawing.png")
+    peppered = as_dtype(add_noise(wave(64, 64), 5), "uint8")
+    peppered[::9, ::7] = 255
+    PillowImage.fromarray(peppered).save("peppered.png")
+    for name in ("in.png", "drawing.png", "peppered.png"):
+        record = the_record(capsys, name)
+        assert record["clipped"] is None, name
+    assert record["impulses"] == (peppered == 255).sum()
+    assert run(f"in.png --overwrite {QUICK}") == 0
+    assert "clipped" not in capsys.readouterr().err
+
+
 # --- warnings
 
 

@@ -10,7 +10,8 @@ from PIL import Image as PillowImage
 
 from evodenoise.cli import main
 from evodenoise.images.conversion import FileSettings
-from evodenoise.jobs.job import Job, JobResult, RunSettings
+from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.records import result_record
 
