@@ -43,8 +43,8 @@ white before it was compressed."""
 QUANTISED = 0.88
 """Of the level that is read, what was there before; rounding waves to few values adds the rest."""
 
-MOST_OF_ALL = 0.95
-"""Of the deviation of an image, that of its noise; when so much is read, something went wrong."""
+MOST_OF_ALL = 1.2
+"""Times the deviation of an image, that of its noise; if so much is read, something went wrong."""
 
 AROUND = 8
 """Pixels a side of the surroundings that are bright or dark."""

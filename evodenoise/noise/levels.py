@@ -42,6 +42,9 @@ ROUNDING = 1e-12
 STUCK_SHARE = 1 / 32
 """Of the pixels of a patch that may be clipped; more of them hide the noise."""
 
+MOST_LEAN = 0.05
+"""Deviations from the median to the mean; of ten photons it is so much."""
+
 FEWEST_VALUES = 16
 NEAR = 0.5
 """Of the deviation of the image: so far may the next three values be from a clipped one."""
@@ -129,21 +132,21 @@ def read_level_curve(
 
 def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     """Read the level in bins of brightness; None if the image is too small or has no noise."""
-    spectra, step = _spectra(plane, missing)
+    spectra, brightness, step = _spectra(plane, missing)
     if len(spectra) < 4 * FEWEST_PATCHES:
         return None
     means = spectra[:, 0] / PATCH_SIZE
     independent = len(spectra) * min(1.0, (2 * step / PATCH_SIZE) ** 2)
     count = int(np.clip(independent / PATCHES_OF_A_BIN, 1, MOST_BINS))
-    edges = np.quantile(means, np.linspace(0, 1, count + 1)[1:-1])
-    bins = np.searchsorted(edges, means, side="right")
+    edges = np.quantile(brightness, np.linspace(0, 1, count + 1)[1:-1])
+    bins = np.searchsorted(edges, brightness, side="right")
     rows = []
     for each in range(count):
         mine = bins == each
         if np.count_nonzero(mine) < 2 * FEWEST_PATCHES:
             continue
         flat, rough = (_bands(spectra[mine], share) for share in (FLAT_SHARE, ROUGH_SHARE))
-        rows.append((means[mine].mean(), flat, rough))
+        rows.append((np.median(means[mine]), flat, rough))
     centres = np.array([row[0] for row in rows])
     flat, rough = (np.array([row[place] for row in rows]) for place in (1, 2))
     silent = flat <= np.square(ROUNDING * np.abs(means).max())
@@ -159,13 +162,13 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     return Binned(centres, np.maximum(levels, floor), weights.mean(1))
 
 
-def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
-    """Transform evenly spaced patches without gaps (N, D), and return their distance."""
+def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, int]:
+    """Transform evenly spaced patches without gaps (N, D); return brightness (N,) and distance."""
     from scipy.fft import dct
 
     size = PATCH_SIZE
     if min(plane.shape[-2:]) < size:
-        return np.zeros((0, size * size)), 1
+        return np.zeros((0, size * size)), np.zeros(0), 1
     patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
     patches = patches[whole].reshape(-1, size * size)
     seen = plane if missing is None else plane[~missing]
@@ -173,7 +176,19 @@ def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, int]:
     stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
     patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
     cosines = dct(np.eye(size), norm="ortho", axis=0)
-    return patches @ np.kron(cosines, cosines).T, step
+    return patches @ np.kron(cosines, cosines).T, _brightness(patches), step
+
+
+def _brightness(patches: Floats) -> Floats:
+    """Tell how bright patches (N, D) are: by the median, a star does not make its surroundings so.
+
+    Unless the noise is skewed as that of few photons is; there the median is below the mean.
+    """
+    if not len(patches):
+        return np.zeros(0)
+    means, medians = patches.mean(1), np.median(patches, axis=1)
+    lean = np.median((means - medians) / np.maximum(patches.std(1), 1e-30))
+    return means if abs(lean) > MOST_LEAN else medians
 
 
 def sample_patches(

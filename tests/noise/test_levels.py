@@ -47,6 +47,17 @@ def test_one_level_everywhere(seed: int, std: float) -> None:
     assert curve.stds[0] == pytest.approx(std, rel=0.1)
 
 
+def test_stars_are_no_bright_places_with_stronger_noise() -> None:
+    rng = np.random.default_rng(0)
+    sky = np.full((192, 192), 20.0)
+    for y in range(12, 180, 18):
+        for x in range(12, 180, 18):
+            sky[y : y + 2, x : x + 2] += rng.uniform(25, 100)
+    curve = read(sky + 5 * white(sky.shape, 0))
+    assert curve == LevelCurve.constant(curve.stds[0])
+    assert curve.stds[0] == pytest.approx(5, rel=0.1)
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
 def test_a_level_is_told_in_pixel_units(scale: float) -> None:
     noisy = photons(picture(0), 5, 0)
