@@ -16,7 +16,7 @@ from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.noise_level import noise_of
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ConfigError
-from evodenoise.noise.clipping import find_bounds
+from evodenoise.noise.clipping import find_bounds, level_before_clipping
 from evodenoise.noise.curves import Floats, LevelCurve, PhotonNoise
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.noise.stabilisation import Stabilisation
@@ -176,12 +176,28 @@ def choose_levelling(
     bounds = [find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True)]
     if not noise.curves and not any(bounds):
         return None
+    if not noise.curves and config.noise_std is None:
+        curves = _before_clipping(channels, curves, bounds)
     return Levelling(
         tuple(
             Stabilisation.of(curve, plane.min(), plane.max(), bounds=ends, restore=restore)
             for curve, plane, ends in zip(curves, planes, bounds, strict=True)
         )
     )
+
+
+def _before_clipping(
+    channels: DistinctChannels,
+    curves: tuple[LevelCurve, ...],
+    bounds: list[tuple[float, float] | None],
+) -> tuple[LevelCurve, ...]:
+    """Return the levels that channels had before they were clipped, read off the first page."""
+    found = []
+    for place, (curve, ends) in enumerate(zip(curves, bounds, strict=True)):
+        plane, missing = channels.values[0, ..., place], channels.missing[0]
+        level = 0.0 if ends is None else level_before_clipping(plane, missing, ends)
+        found.append(LevelCurve.constant(level) if level else curve)
+    return tuple(found)
 
 
 def _constant_curves(config: DenoiseConfig, noise: NoiseEstimate) -> tuple[LevelCurve, ...]:

@@ -1,6 +1,6 @@
 """Values that were clipped: where, and what their noise was before.
 
-Dimensions: N pixels, K knots.
+Dimensions: Y, X height and width, N pixels or patches, D coefficients of a patch, K knots, M means.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.curves import Floats, LevelCurve
 
 Array = npt.NDArray[Any]
 
@@ -18,6 +18,21 @@ PILE = 2
 
 FEWEST_CLIPPED = 8
 """Pixels; fewer may be alike by chance, and are too few to matter."""
+
+PATCH_SIZE = 8
+MOST_PATCHES = 32_768
+FLAT_SHARE = 0.25
+"""Patches of so many pixels a side, evenly sampled, of which the flattest share is measured."""
+
+MOST_HIDDEN = 8.0
+"""Times the level that is recorded, that of before clipping can be; beyond, next to nothing but
+black and white is recorded."""
+
+REACH = 3.0
+"""Standard deviations beyond the bounds up to which means are looked for."""
+
+HALVINGS = 40
+"""Of an interval that holds the level: to the last digits."""
 
 
 def find_bounds(pixels: Array, curve: LevelCurve | None = None) -> tuple[float, float] | None:
@@ -54,3 +69,73 @@ def _piled(pixels: Array, extreme: float) -> bool:
     following = others.min() if extreme < others[0] else others.max()
     there = pixels.size - others.size
     return bool(there > PILE * np.count_nonzero(others == following) + FEWEST_CLIPPED)
+
+
+def clipped_moments(
+    curve: LevelCurve, bounds: tuple[float, float], means: Floats
+) -> tuple[Floats, Floats]:
+    """Compute means and variances (M,) of clipped pixels, for their means (M,) before that."""
+    first = curve.expect(lambda values: values.clip(*bounds), means)
+    second = curve.expect(lambda values: np.square(values.clip(*bounds)), means)
+    return first, second - first**2
+
+
+def level_before_clipping(plane: Array, missing: Array, bounds: tuple[float, float]) -> float:
+    """Estimate the one level that the noise of a plane had before values were clipped.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+        Noisy, clipped.
+    missing : ndarray of bool, shape (Y, X)
+        Pixels that do not count.
+    bounds : (float, float)
+        Where it was clipped.
+
+    Returns
+    -------
+    float
+        The standard deviation with which the flattest patches, each with its own mean, would show
+        the variance that they show, in high frequencies.
+    """
+    means, variance = _read_flat_patches(plane, missing)
+    if not means.size or not variance:
+        return 0.0
+    least = math.sqrt(variance)
+    most = MOST_HIDDEN * least
+    for _ in range(HALVINGS):
+        level = (least + most) / 2
+        if _recorded_variance(level, bounds, means) < variance:
+            least = level
+        else:
+            most = level
+    return (least + most) / 2
+
+
+def _recorded_variance(level: float, bounds: tuple[float, float], means: Floats) -> float:
+    """Compute the mean variance of clipped patches of these means, for a level before that."""
+    reach = REACH * level
+    low, high = float(means.min()), float(means.max())
+    first = low - reach if math.isinf(bounds[0]) else bounds[0] - reach
+    last = high + reach if math.isinf(bounds[1]) else bounds[1] + reach
+    table = clipped_moments(LevelCurve.constant(level), bounds, np.linspace(first, last, 256))
+    return float(np.interp(means, *table).mean())
+
+
+def _read_flat_patches(plane: Array, missing: Array) -> tuple[Floats, float]:
+    """Return the means of the flattest patches and their mean variance in high frequencies."""
+    from scipy.fft import dctn
+
+    size = min(PATCH_SIZE, *plane.shape)
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (size, size))
+    gaps = np.lib.stride_tricks.sliding_window_view(missing, (size, size))
+    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES))
+    whole = ~gaps[::step, ::step].any((2, 3))
+    patches = windows[::step, ::step][whole].astype(np.float64)  # (N, p, p)
+    if not len(patches):
+        return np.zeros(0), 0.0
+    energies = np.square(dctn(patches, axes=(1, 2), norm="ortho")).reshape(len(patches), -1)
+    orders = np.add.outer(np.arange(size), np.arange(size)).ravel()  # (D,)
+    low = energies[:, (orders >= 1) & (orders < size - 1)].sum(1)
+    flat = np.argsort(low)[: max(1, int(FLAT_SHARE * len(low)))]
+    return patches[flat].mean((1, 2)), float(energies[flat][:, orders >= size - 1].mean())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evodenoise.noise.clipping import clipped_moments
 from evodenoise.noise.curves import Floats, LevelCurve
 
 Array = npt.NDArray[Any]
@@ -193,7 +194,7 @@ class Stabilisation:
         expected = self.curve.expect(lambda values: self.apply(values.clip(*self._bounds)), means)
         wanted = means
         if self.bounds is not None and not self.restore:
-            wanted = _recorded(self.curve, self.bounds, means)[0]
+            wanted = clipped_moments(self.curve, self.bounds, means)[0]
         rising = np.concatenate([[True], np.diff(np.maximum.accumulate(expected)) > 0])
         return expected[rising], wanted[rising]
 
@@ -233,7 +234,7 @@ def _clipped_knots(
     """Return means of clipped values and the variances there that a map may go by."""
     least, most = _ends(curve, bounds, low, high)
     means = np.linspace(least, most, CLIPPED_KNOTS)
-    recorded, variances = _recorded(curve, bounds, means)
+    recorded, variances = clipped_moments(curve, bounds, means)
     values, raised = _knots(curve)
     added = raised - np.square(curve.stds)
     return recorded, variances + np.interp(means, values, added)
@@ -249,12 +250,3 @@ def _ends(
         for each, other in zip(bounds, (low, high), strict=True)
     )
     return max(first, least), last
-
-
-def _recorded(
-    curve: LevelCurve, bounds: tuple[float, float], means: Floats
-) -> tuple[Floats, Floats]:
-    """Return means and variances of values that are clipped, for their means before that."""
-    first = curve.expect(lambda values: values.clip(*bounds), means)
-    second = curve.expect(lambda values: np.square(values.clip(*bounds)), means)
-    return first, second - first**2
