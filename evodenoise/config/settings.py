@@ -228,6 +228,9 @@ class DenoiseConfig:
         ``keep``: tones are the means of what is recorded, as those of clipped frames averaged;
         ``restore``: of values before they were clipped, so that near black and white, too, they
         carry no bias.
+    patch_step : int
+        Distance in pixels of the patches that the image is put together from, at most half
+        their side.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
@@ -295,6 +298,7 @@ class DenoiseConfig:
     offset: float | None = None
     strength: float = 1.0
     clipped: Clipped = Clipped.KEEP
+    patch_step: int = 1
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)
@@ -335,6 +339,7 @@ class DenoiseConfig:
         for added in self.group_sizes:
             _whole("group size", added, -2, 8)
         for name in (
+            "patch_step",
             "group_step",
             "lattices",
             "batch_size",

@@ -65,7 +65,7 @@ class Rebuilt:
     variance : Tensor, shape (Y, X, C)
         Weighted mean of the posterior variances of the patches that cover a pixel.
     free_energy : float
-        Mean over all patches, in nats per patch.
+        Mean over the patches that were put together, in nats per patch.
     """
 
     image: Tensor
@@ -231,7 +231,7 @@ class Denoiser:
             codebook=fitted.codebook,
             generator=self.generator,
         )
-        total = sum(source.grid.patches for source in self.sources)
+        total = sum(len(self._rebuilt(source)) for source in self.sources)
         pace = Pace(total, self.deadline, on_share)
         first = 0
         for source, positions in zip(self.sources, fitted.positions, strict=True):
@@ -247,6 +247,7 @@ class Denoiser:
     ) -> Rebuilt:
         """Put one image together; `places` (N,) are those of its patches in the training, or -1."""
         aggregator, bounds = PatchAggregator(source), torch.zeros((), device=places.device)
+        rebuilt = self._rebuilt(source).to(places.device)
         workers = choose_workers(places.device)
 
         def estimate(some: Tensor) -> Callable[[], PatchEstimate]:
@@ -262,10 +263,16 @@ class Denoiser:
             bounds = bounds + estimated.free_energy.sum()
             pace.advance(len(some))
 
-        every = torch.arange(source.grid.patches, device=places.device)
-        in_batches(every, self.config.batch_size, estimate, add, workers=workers)
+        in_batches(rebuilt, self.config.batch_size, estimate, add, workers=workers)
         whole = aggregator.aggregate()
-        return Rebuilt(whole.image, whole.variance, float(bounds) / source.grid.patches)
+        return Rebuilt(whole.image, whole.variance, float(bounds) / len(rebuilt))
+
+    def _rebuilt(self, source: PatchSource) -> Tensor:
+        """List the patches (N,) that an image is put together from."""
+        # Every pixel is covered by several of them.
+        step = max(1, min(self.config.patch_step, source.grid.patch_size // 2))
+        rows, columns = source.grid.corners(step)
+        return (rows[:, None] * source.grid.columns + columns).flatten()
 
     def _weights(self, model: BinaryLatentVAE, variance: Tensor) -> Tensor:
         """Weigh pixels of patches by the inverse of their variance (N, D)."""

@@ -65,8 +65,7 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         the grid at a time.
     """
     grid, radius = PatchGrid(image.shape, settings.patch_size), settings.radius
-    rows = _corners(grid.rows, settings.step).to(image.device)
-    columns = _corners(grid.columns, settings.step).to(image.device)
+    rows, columns = (some.to(image.device) for some in grid.corners(settings.step))
     # At the border, and in a tiny image, there are fewer to choose from.
     fewest = min(grid.rows, radius + 1) * min(grid.columns, radius + 1)
     settings = replace(settings, members=min(settings.members, fewest))
@@ -114,12 +113,6 @@ def _reach(corners: Tensor, radius: int, count: int) -> tuple[Tensor, int]:
     last = min(int(corners[-1]) + radius, count - 1)
     places = torch.arange(first, last + 1, device=corners.device)
     return (corners[:, None] - places).abs() <= radius, first
-
-
-def _corners(count: int, step: int) -> Tensor:
-    """List every step-th place of `count`, and the last one."""
-    places = torch.arange(0, count, step)
-    return places if places[-1] == count - 1 else F.pad(places, (0, 1), value=count - 1)
 
 
 def cut_members(image: Tensor, patch_size: int, positions: Tensor) -> Tensor:

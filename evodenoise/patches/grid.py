@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.fft import dct
 from torch import Tensor
 
@@ -59,11 +60,21 @@ class PatchGrid:
         inside = (inside + torch.arange(channels, device=device)).flatten()
         return corner[:, None] * channels + inside
 
+    def corners(self, step: int) -> tuple[Tensor, Tensor]:
+        """List rows and columns of positions, `step` apart, that cover the image with the last."""
+        return _spaced(self.rows, step), _spaced(self.columns, step)
+
     def sublattice(self, strides: tuple[int, int], offset: tuple[int, int]) -> Tensor:
         """List the positions at strides and from an offset, each as (rows, columns)."""
         rows = torch.arange(offset[0], self.rows, strides[0])
         columns = torch.arange(offset[1], self.columns, strides[1])
         return (rows[:, None] * self.columns + columns).flatten()
+
+
+def _spaced(count: int, step: int) -> Tensor:
+    """List every step-th of so many places, and the last."""
+    places = torch.arange(0, count, step)
+    return places if places[-1] == count - 1 else F.pad(places, (0, 1), value=count - 1)
 
 
 def extract_patches(image: Tensor, patch_size: int, positions: Tensor | None = None) -> Tensor:
