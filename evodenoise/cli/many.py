@@ -19,6 +19,10 @@ STOPPING = (
     "stopping: the images that have been begun are finished "
     "(Ctrl-C again: quit now; --skip-existing goes on later)"
 )
+NO_CONTACT_SHEETS = (
+    "note: contact sheets show all images; the same command without --shard and with "
+    "--skip-existing draws them once all shards are done"
+)
 LEFT = "whole files are in place, --skip-existing goes on"
 
 
@@ -74,11 +78,13 @@ def denoise_many(
                 fail_fast=request.fail_fast,
                 stop_requested=lambda: interrupts.stop_requested,
             )
-        if request.figure is not None:
+        if request.figure is not None and request.shard is None:
             draw_contact_sheets(request.figure, ledger)
     print_records(ledger, voice, passed_over=plan.passed_over)
     for line in (*audience.warnings(), *list_notes(ledger)):
         voice.say(line)
+    if request.figure is not None and request.shard is not None:
+        voice.say(NO_CONTACT_SHEETS)
     voice.say(_summary(ledger, plan, time.perf_counter() - started))
     failed, total = ledger.count_failures()
     return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.of_many(failed, total)

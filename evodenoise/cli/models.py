@@ -54,6 +54,20 @@ class Sharing:
         if self.save is not None and plan.many:
             check_new_file(self.save, overwrite=settings.overwrite or settings.resume)
 
+    def check_shard(self) -> None:
+        """Refuse to train one model for all images in each of several shards.
+
+        Raises
+        ------
+        ConfigError
+            If that was asked for.
+        """
+        if self.shared:
+            raise ConfigError(
+                "--share-model would train a model in each shard; train one before, in a run "
+                "over some images with --save-model, and give it to the shards with --load-model"
+            )
+
     @contextmanager
     def settle(self, plan: Plan, settings: RunSettings, voice: Voice) -> Iterator[RunSettings]:
         """Train the shared model, if there is to be one.
