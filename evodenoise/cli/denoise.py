@@ -60,7 +60,7 @@ def denoise(given: Given) -> ExitCode:
             return _end_without_work(ledger, voice, dry_run=request.dry_run)
         if request.dry_run:
             return print_plan(plan, ledger, voice)
-        if plan.many:
+        if plan.many or request.scheduler is not None:
             return denoise_many(plan, settings, ledger, voice, request, sharing)
         settings = replace(settings, make_folders=plan.make_folders)
         return denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
@@ -80,6 +80,8 @@ def _plan(
     plan = make_plan(inputs, naming, recursive=request.recursive, reference=request.reference)
     plan = add_extras(plan, residual=request.residual, figure=request.figure)
     sharing.check(plan, settings)
+    if request.scheduler is not None:
+        sharing.check_cluster()
     if request.shard is not None:
         sharing.check_shard()
         whole, plan = plan, request.shard.pick(plan)

@@ -1,6 +1,7 @@
-"""Many images, denoised by processes of their own."""
+"""Many images, denoised by processes of their own, on this machine or many."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from evodenoise.cli.interrupts import Interrupts
 from evodenoise.cli.models import Sharing
@@ -9,6 +10,7 @@ from evodenoise.cli.request import Request
 from evodenoise.errors import ExitCode
 from evodenoise.jobs.batch import run_batch
 from evodenoise.jobs.checks import check_settings
+from evodenoise.jobs.cluster import Cluster, reach_cluster
 from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
@@ -59,8 +61,8 @@ def denoise_many(
     from evodenoise.cli.batch_progress import show_batch
 
     started = time.perf_counter()
-    with Interrupts(LEFT) as interrupts:
-        check_settings(settings)
+    check_settings(settings, here=request.scheduler is None)
+    with Interrupts(LEFT) as interrupts, _reach(request.scheduler, voice) as cluster:
         unpaired = sum(job.reference is None for job in plan.jobs)
         if 0 < unpaired < len(plan.jobs):
             voice.say(f"warning: {unpaired} of {len(plan.jobs)} images have no reference")
@@ -74,7 +76,8 @@ def denoise_many(
                 settled,
                 ledger,
                 audience,
-                find_resources(settings, request.jobs),
+                find_resources(settings, request.jobs, here=cluster is None),
+                cluster=cluster,
                 fail_fast=request.fail_fast,
                 stop_requested=lambda: interrupts.stop_requested,
             )
@@ -88,6 +91,11 @@ def denoise_many(
     voice.say(_summary(ledger, plan, time.perf_counter() - started))
     failed, total = ledger.count_failures()
     return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.of_many(failed, total)
+
+
+def _reach(address: str | None, voice: Voice) -> AbstractContextManager[Cluster | None]:
+    """Reach the cluster that was asked for, if one was."""
+    return nullcontext() if address is None else reach_cluster(address, voice.say)
 
 
 def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:

@@ -131,6 +131,10 @@ OF_DENOISING: Mapping[str, Option] = {
         "--shard", str, "K/N", MANY, (Request, "shard"),
         "Do part K of N of the images, K from 0; each part may run on a machine of its own.",
         default="all", read=Shard.parse),
+    "scheduler": Option(
+        "--scheduler", str, "ADDRESS", MANY, (Request, "scheduler"),
+        "Let a dask cluster do it, for example tcp://host:8786; all machines share the files.",
+        default="this machine"),
     "dry_run": Option(
         "--dry-run", bool, "", MANY, (Request, "dry_run"),
         "Check and print what would be done, and do nothing."),

@@ -35,6 +35,8 @@ class Request:
         Where these go.
     shard : Shard or None
         Which part of the images is done; None: all.
+    scheduler : str or None
+        Address of the cluster that does it; None: this machine does.
     """
 
     files: tuple[str, ...]
@@ -47,6 +49,7 @@ class Request:
     figure: Path | None = None
     residual: Path | None = None
     shard: Shard | None = None
+    scheduler: str | None = None
 
     def report_of_shard(self) -> Path | None:
         """Return where the report goes: that of a shard is a file of its own."""
@@ -71,8 +74,15 @@ def check_request(request: Request, settings: RunSettings, naming: Naming, voice
     check_renewal(overwrite=settings.overwrite, resume=settings.resume)
     if settings.data_range is not None and request.reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
-    if request.shard is not None and (STREAM in request.files or naming.output == STREAM):
-        raise ConfigError("--shard is for files; leave it out with -")
+    for name in ("shard", "scheduler"):
+        streams = STREAM in request.files or naming.output == STREAM
+        if getattr(request, name) is not None and streams:
+            raise ConfigError(f"--{name} is for files; leave it out with -")
+    if request.scheduler is not None and request.jobs is not None:
+        raise ConfigError(
+            "--jobs is for this machine; of a cluster the threads of its workers say how many "
+            "images are done at once"
+        )
     if goes_to_stdout(request.files, naming.output):
         if voice.as_json:
             raise ConfigError("--json and the image both want stdout; name a file with -o")
