@@ -17,6 +17,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import ConfigError
 from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
 from evodenoise.images.conversion import SAME, FileSettings
+from evodenoise.jobs.cluster import read_address
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import DEFAULT_SUFFIX, Naming
 from evodenoise.jobs.shards import Shard
@@ -134,7 +135,7 @@ OF_DENOISING: Mapping[str, Option] = {
     "scheduler": Option(
         "--scheduler", str, "ADDRESS", MANY, (Request, "scheduler"),
         "Let a dask cluster do it, for example tcp://host:8786; all machines share the files.",
-        default="this machine"),
+        default="this machine", read=read_address),
     "dry_run": Option(
         "--dry-run", bool, "", MANY, (Request, "dry_run"),
         "Check and print what would be done, and do nothing."),

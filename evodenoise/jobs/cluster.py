@@ -3,6 +3,8 @@
 import logging
 import pickle
 import queue
+import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +24,24 @@ from evodenoise.jobs.worker import Assignment, Failed, Finished, Message, Progre
 
 CONNECT_SECONDS = 5.0
 """After which a scheduler that has not answered counts as not there."""
+
+
+def read_address(text: str) -> str:
+    """Read the address of a scheduler, for example ``tcp://host:8786``.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    found = re.fullmatch(
+        r"(?:(?:tcp|tls|wss?|ucx)://)?(?:[^/:\s]+|\[[0-9a-fA-F:.]+\]):(\d+)/?", text
+    )
+    if not found or int(found[1]) >= 2**16:
+        raise ConfigError(
+            f"--scheduler {text!r} is not an address; write for example tcp://host:8786"
+        )
+    return text
 
 
 @dataclass(frozen=True)
@@ -139,17 +159,33 @@ def reach_cluster(address: str, say: Callable[[str], object]) -> Iterator[Cluste
     ConfigError
         If dask is not installed, the scheduler cannot be reached, or a worker is not like us.
     """
-    distributed = _import_distributed()
-    try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except Exception as error:  # of many classes, from a bad address to another version of dask
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"--scheduler {address}: cannot be reached: {reason}") from error
-    with client:
+    with _connect(_import_distributed(), address) as client:
         cluster = Cluster(address, client, say)
         cluster.wait_for_workers()
         cluster.check_workers()
         yield cluster
+
+
+def _connect(distributed: ModuleType, address: str) -> Any:
+    """Connect to a scheduler; within a time limit, whoever answers at that address."""
+    outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            outcome.put(distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
+        except Exception as error:  # of many classes, up to another version of dask
+            outcome.put(error)
+
+    # What listens there may be no scheduler, for whose answer dask waits without end.
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        client = outcome.get(timeout=2 * CONNECT_SECONDS)
+    except queue.Empty:
+        client = TimeoutError("whatever listens there does not answer as a scheduler does")
+    if isinstance(client, Exception):
+        reason = " ".join(str(client).split()) or type(client).__name__
+        raise ConfigError(f"--scheduler {address}: cannot be reached: {reason}") from client
+    return client
 
 
 def _import_distributed() -> ModuleType:

@@ -22,6 +22,7 @@ TEXTS = {
     **{"dtype": "uint8", "preset": "fast", "covariance": "none", "refine": "none"},
     **{"hidden": "5,6", "stack": "joint", "device": "cpu", "impulses": "off"},
     **{"noise": "white", "clipped": "restore", "shard": "3/16"},
+    "scheduler": "tcp://host:8786",
     **{int: "7", float: "7.5", Path: "some/path"},
 }
 """What is typed for an option, by its name or else by its kind; never what is so anyway."""
