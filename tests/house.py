@@ -36,7 +36,10 @@ class Room(NamedTuple):
     libraries: tuple[str, ...] = ()
 
 
-GUARDED = ("torch", "PIL", "tifffile", "imagecodecs", "png", "astropy", "skimage", "typer", "rich")
+GUARDED = (
+    *("torch", "PIL", "tifffile", "imagecodecs", "png", "astropy", "skimage", "distributed"),
+    *("typer", "rich"),
+)
 """Libraries that stay in their rooms."""
 
 ROOMS = (
@@ -98,6 +101,7 @@ ROOMS = (
         "from files to files: plan, naming, process, records and report, files beside a result, "
         "workers",
         ("evaluation", "denoising", "noise", "images", "config", "system", "errors"),
+        ("distributed",),
     ),
     Room(
         "cli",

@@ -2,13 +2,14 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from evodenoise.cli.many import denoise_many
 from evodenoise.cli.models import Sharing
 from evodenoise.cli.one import denoise_one
 from evodenoise.cli.option import Command, Given
 from evodenoise.cli.options import OF_DENOISING, make, make_run_settings
-from evodenoise.cli.output import Voice, print_plan
+from evodenoise.cli.output import Voice, describe_shard, print_plan, print_records
 from evodenoise.cli.request import Request, check_names, check_request, list_idle_options
 from evodenoise.cli.streams import goes_to_stdout, open_streams
 from evodenoise.errors import ExitCode
@@ -17,6 +18,7 @@ from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import Plan, add_extras, make_plan, refuse_existing
 from evodenoise.jobs.report import check_report
+from evodenoise.jobs.shards import list_shard_reports
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -46,16 +48,19 @@ def denoise(given: Given) -> ExitCode:
     to_stdout = goes_to_stdout(request.files, naming.output)
     voice = replace(make(Voice, given), stdout_is_taken=to_stdout)
     check_request(request, settings, naming, voice)
+    request = replace(request, report=request.report_of_shard())
     if request.report is not None:
         check_report(request.report, replace_it=settings.overwrite or settings.resume)
     with open_streams(request.files, naming) as (inputs, naming):
-        plan = _plan(inputs, naming, request, settings, sharing)
+        plan = _plan(inputs, naming, request, settings, sharing, voice)
         for line in list_idle_options(request, plan):
             voice.say(line)
-        ledger = Ledger(settings, request.report, resume=settings.resume)
+        ledger = _open_ledger(request, settings)
+        if not plan.jobs:
+            return _end_without_work(ledger, voice, dry_run=request.dry_run)
         if request.dry_run:
             return print_plan(plan, ledger, voice)
-        if plan.many:
+        if plan.many or request.scheduler is not None:
             return denoise_many(plan, settings, ledger, voice, request, sharing)
         settings = replace(settings, make_folders=plan.make_folders)
         return denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
@@ -67,6 +72,7 @@ def _plan(
     request: Request,
     settings: RunSettings,
     sharing: Sharing,
+    voice: Voice,
 ) -> Plan:
     """Find the images, and refuse to write what must not be written."""
     aside = (request.reference, request.figure, request.residual, settings.files.mask)
@@ -74,12 +80,34 @@ def _plan(
     plan = make_plan(inputs, naming, recursive=request.recursive, reference=request.reference)
     plan = add_extras(plan, residual=request.residual, figure=request.figure)
     sharing.check(plan, settings)
-    if not plan.many:
+    if request.scheduler is not None:
+        sharing.check_cluster()
+    if request.shard is not None:
+        sharing.check_shard()
+        whole, plan = plan, request.shard.pick(plan)
+        voice.say(describe_shard(request.shard, plan, whole))
+    if not plan.many and plan.jobs:
         plan = replace(plan, jobs=(replace(plan.jobs[0], model=sharing.save),))
     check_names(plan)
     if plan.many and not settings.overwrite and not settings.resume:
         refuse_existing(plan.jobs)
     return plan
+
+
+def _open_ledger(request: Request, settings: RunSettings) -> Ledger:
+    """Open the records; a run over all images gathers those of shards."""
+    parts: list[Path] = []
+    if request.report is not None and request.shard is None:
+        parts = list_shard_reports(request.report)
+    return Ledger(settings, request.report, resume=settings.resume, parts=parts)
+
+
+def _end_without_work(ledger: Ledger, voice: Voice, *, dry_run: bool) -> ExitCode:
+    """End the run of a shard without images; whoever looks for its records finds them empty."""
+    if not dry_run:
+        ledger.start()
+    print_records(ledger, voice)
+    return ExitCode.DONE
 
 
 COMMAND = Command(denoise, OF_DENOISING, EPILOG)

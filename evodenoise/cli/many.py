@@ -1,6 +1,7 @@
-"""Many images, denoised by processes of their own."""
+"""Many images, denoised by processes of their own, on this machine or many."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from evodenoise.cli.interrupts import Interrupts
 from evodenoise.cli.models import Sharing
@@ -9,6 +10,7 @@ from evodenoise.cli.request import Request
 from evodenoise.errors import ExitCode
 from evodenoise.jobs.batch import run_batch
 from evodenoise.jobs.checks import check_settings
+from evodenoise.jobs.cluster import Cluster, reach_cluster
 from evodenoise.jobs.contact_sheets import draw_contact_sheets
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
@@ -18,6 +20,10 @@ from evodenoise.jobs.resources import find_resources
 STOPPING = (
     "stopping: the images that have been begun are finished "
     "(Ctrl-C again: quit now; --skip-existing goes on later)"
+)
+NO_CONTACT_SHEETS = (
+    "note: contact sheets show all images; the same command without --shard and with "
+    "--skip-existing draws them once all shards are done"
 )
 LEFT = "whole files are in place, --skip-existing goes on"
 
@@ -55,8 +61,8 @@ def denoise_many(
     from evodenoise.cli.batch_progress import show_batch
 
     started = time.perf_counter()
-    with Interrupts(LEFT) as interrupts:
-        check_settings(settings)
+    check_settings(settings, here=request.scheduler is None)
+    with Interrupts(LEFT) as interrupts, _reach(request.scheduler, voice) as cluster:
         unpaired = sum(job.reference is None for job in plan.jobs)
         if 0 < unpaired < len(plan.jobs):
             voice.say(f"warning: {unpaired} of {len(plan.jobs)} images have no reference")
@@ -70,18 +76,26 @@ def denoise_many(
                 settled,
                 ledger,
                 audience,
-                find_resources(settings, request.jobs),
+                find_resources(settings, request.jobs, here=cluster is None),
+                cluster=cluster,
                 fail_fast=request.fail_fast,
                 stop_requested=lambda: interrupts.stop_requested,
             )
-        if request.figure is not None:
+        if request.figure is not None and request.shard is None:
             draw_contact_sheets(request.figure, ledger)
     print_records(ledger, voice, passed_over=plan.passed_over)
     for line in (*audience.warnings(), *list_notes(ledger)):
         voice.say(line)
+    if request.figure is not None and request.shard is not None:
+        voice.say(NO_CONTACT_SHEETS)
     voice.say(_summary(ledger, plan, time.perf_counter() - started))
     failed, total = ledger.count_failures()
     return ExitCode.INTERRUPTED if interrupts.stop_requested else ExitCode.of_many(failed, total)
+
+
+def _reach(address: str | None, voice: Voice) -> AbstractContextManager[Cluster | None]:
+    """Reach the cluster that was asked for, if one was."""
+    return nullcontext() if address is None else reach_cluster(address, voice.say)
 
 
 def _summary(ledger: Ledger, plan: Plan, seconds: float) -> str:

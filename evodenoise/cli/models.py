@@ -54,6 +54,33 @@ class Sharing:
         if self.save is not None and plan.many:
             check_new_file(self.save, overwrite=settings.overwrite or settings.resume)
 
+    def check_cluster(self) -> None:
+        """Refuse a model in a temporary file, which other machines do not see.
+
+        Raises
+        ------
+        ConfigError
+            If that was asked for.
+        """
+        if self.shared and self.save is None:
+            raise ConfigError(
+                "--share-model with --scheduler needs --save-model FILE, where the workers see it"
+            )
+
+    def check_shard(self) -> None:
+        """Refuse to train one model for all images in each of several shards.
+
+        Raises
+        ------
+        ConfigError
+            If that was asked for.
+        """
+        if self.shared:
+            raise ConfigError(
+                "--share-model would train a model in each shard; train one before, in a run "
+                "over some images with --save-model, and give it to the shards with --load-model"
+            )
+
     @contextmanager
     def settle(self, plan: Plan, settings: RunSettings, voice: Voice) -> Iterator[RunSettings]:
         """Train the shared model, if there is to be one.
@@ -70,7 +97,7 @@ class Sharing:
         Yields
         ------
         RunSettings
-            The same with the model, which lies in a temporary file.
+            The same with the model, which lies in a temporary file unless it is kept.
         """
         if not self.shared:
             yield settings
@@ -83,12 +110,9 @@ class Sharing:
         voice.say("training one model for all images")
         with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
             trained = train_shared_model(plan.jobs, settings, on_epoch=progress.on_epoch)
-        content = trained.to_bytes()
-        if self.save is not None:
-            write_new_file(self.save, content)
         # The epochs that were asked for have been spent.
         overrides = {**settings.overrides, **dict.fromkeys(("epochs", *OF_THE_MODEL))}
         with tempfile.TemporaryDirectory(prefix="evodenoise-") as folder:
-            path = Path(folder, "model")
-            write_new_file(path, content)
+            path = self.save or Path(folder, "model")
+            write_new_file(path, trained.to_bytes())
             yield replace(settings, overrides=overrides, model=path)

@@ -17,8 +17,10 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import ConfigError
 from evodenoise.images import MOST_PIXELS, ReadOptions, WriteOptions
 from evodenoise.images.conversion import SAME, FileSettings
+from evodenoise.jobs.cluster import read_address
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import DEFAULT_SUFFIX, Naming
+from evodenoise.jobs.shards import Shard
 
 FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
 MODEL, RUN, OTHER = "Model", "Run", "Other"
@@ -126,6 +128,14 @@ OF_DENOISING: Mapping[str, Option] = {
     "fail_fast": Option(
         "--fail-fast", bool, "", MANY, (Request, "fail_fast"),
         "Begin no further image after one failed."),
+    "shard": Option(
+        "--shard", str, "K/N", MANY, (Request, "shard"),
+        "Do part K of N of the images, K from 0; each part may run on a machine of its own.",
+        default="all", read=Shard.parse),
+    "scheduler": Option(
+        "--scheduler", str, "ADDRESS", MANY, (Request, "scheduler"),
+        "Let a dask cluster do it, for example tcp://host:8786; all machines share the files.",
+        default="this machine", read=read_address),
     "dry_run": Option(
         "--dry-run", bool, "", MANY, (Request, "dry_run"),
         "Check and print what would be done, and do nothing."),

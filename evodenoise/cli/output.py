@@ -18,6 +18,7 @@ from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.plan import Plan
 from evodenoise.jobs.records import Record, Status, document, summarise
 from evodenoise.jobs.rehearsal import rehearse_plan
+from evodenoise.jobs.shards import Shard
 
 SLACK = 1.1
 """A run that takes longer than so many times its limit is worth a word."""
@@ -195,6 +196,13 @@ def count_records(ledger: Ledger, plan: Plan, names: Mapping[Status, str] = NAME
     if plan.passed_over:
         parts.append(f"{plural(plan.passed_over, 'file')} passed over")
     return ", ".join(parts)
+
+
+def describe_shard(shard: Shard, plan: Plan, whole: Plan) -> str:
+    """Say how many of the images are of a shard."""
+    if not plan.jobs:
+        return f"shard {shard} is empty: none of {plural(len(whole.jobs), 'image')}; nothing to do"
+    return f"shard {shard}: {len(plan.jobs)} of {plural(len(whole.jobs), 'image')}"
 
 
 def end_line(record: Record) -> str:

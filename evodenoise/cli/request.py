@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evodenoise.cli.output import Voice
-from evodenoise.cli.streams import goes_to_stdout
+from evodenoise.cli.streams import STREAM, goes_to_stdout
 from evodenoise.errors import ConfigError, OutputError
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import Plan
+from evodenoise.jobs.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Request:
         A clean image, or a folder of such.
     report, figure, residual : Path or None
         Where these go.
+    shard : Shard or None
+        Which part of the images is done; None: all.
+    scheduler : str or None
+        Address of the cluster that does it; None: this machine does.
     """
 
     files: tuple[str, ...]
@@ -43,6 +48,14 @@ class Request:
     report: Path | None = None
     figure: Path | None = None
     residual: Path | None = None
+    shard: Shard | None = None
+    scheduler: str | None = None
+
+    def report_of_shard(self) -> Path | None:
+        """Return where the report goes: that of a shard is a file of its own."""
+        if self.report is None or self.shard is None:
+            return self.report
+        return self.shard.report(self.report)
 
 
 def check_request(request: Request, settings: RunSettings, naming: Naming, voice: Voice) -> None:
@@ -61,6 +74,15 @@ def check_request(request: Request, settings: RunSettings, naming: Naming, voice
     check_renewal(overwrite=settings.overwrite, resume=settings.resume)
     if settings.data_range is not None and request.reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
+    for name in ("shard", "scheduler"):
+        streams = STREAM in request.files or naming.output == STREAM
+        if getattr(request, name) is not None and streams:
+            raise ConfigError(f"--{name} is for files; leave it out with -")
+    if request.scheduler is not None and request.jobs is not None:
+        raise ConfigError(
+            "--jobs is for this machine; of a cluster the threads of its workers say how many "
+            "images are done at once"
+        )
     if goes_to_stdout(request.files, naming.output):
         if voice.as_json:
             raise ConfigError("--json and the image both want stdout; name a file with -o")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from evodenoise.jobs.cluster import Cluster, ClusterPool
 from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.pool import Pool, Watch
@@ -32,6 +33,7 @@ def run_batch(
     audience: Audience,
     resources: Resources,
     *,
+    cluster: Cluster | None = None,
     fail_fast: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -49,6 +51,8 @@ def run_batch(
         Is told.
     resources : Resources
         What may be used.
+    cluster : Cluster or None
+        Where it is done; None: on this machine.
     fail_fast : bool
         Whether nothing more is begun after a failure.
     stop_requested : callable
@@ -58,6 +62,8 @@ def run_batch(
     ------
     WriteError
         If the report cannot be written.
+    RunError
+        If the scheduler of the cluster is lost.
     """
 
     def is_there(job: Job) -> bool:
@@ -79,7 +85,11 @@ def run_batch(
     ledger.start()
     # Not before its turn: another run may be at work on the same folder.
     todo = (job for job in jobs if not is_there(job))
-    Pool(replace(settings, make_folders=True), resources, watch).run(todo, is_over)
+    settings = replace(settings, make_folders=True)
+    if cluster is None:
+        Pool(settings, resources, watch).run(todo, is_over)
+    else:
+        ClusterPool(settings, resources, watch, cluster).run(todo, is_over)
     for job in jobs:
         if job not in ledger.records and not is_there(job):
             ledger.pending(job)

@@ -13,8 +13,15 @@ EVIDENT_SEEDS = range(2**31)
 """In order on any machine, as the CPU is: only what could be refused waits for torch to load."""
 
 
-def check_settings(settings: RunSettings) -> None:
+def check_settings(settings: RunSettings, *, here: bool = True) -> None:
     """Refuse, before any work, settings that no image could be denoised with.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        What holds for every image.
+    here : bool
+        Whether it is done on this machine; others have devices of their own.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def check_settings(settings: RunSettings) -> None:
         from evodenoise.denoising.checks import check_seed
 
         check_seed(settings.seed)
-    if config.device != "cpu":
+    if here and config.device != "cpu":
         from evodenoise.system.device import resolve_device
 
         resolve_device(config.device)

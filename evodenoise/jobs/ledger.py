@@ -1,7 +1,7 @@
 """A record for each image of a run, in memory and in the report."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from evodenoise.jobs.job import Job, RunSettings
@@ -20,16 +20,23 @@ class Ledger:
         Where the records go as well.
     resume : bool
         Whether to go on with the report of an earlier run.
+    parts : iterable of Path
+        Reports of parts of that run, to be gathered in this one.
     """
 
     def __init__(
-        self, settings: RunSettings, report: Path | None = None, *, resume: bool = False
+        self,
+        settings: RunSettings,
+        report: Path | None = None,
+        *,
+        resume: bool = False,
+        parts: Iterable[Path] = (),
     ) -> None:
         self.settings = settings
         self.records: dict[Job, Record] = {}
         self.report = Report(report, COLUMNS, _output, summarise) if report else None
         if self.report and resume:
-            self.report.resume(_is_there)
+            self.report.resume(self._keeps, parts)
 
     def start(self) -> None:
         """Begin the report."""
@@ -72,6 +79,12 @@ class Ledger:
         """Count the images that failed, and all of them."""
         failed = sum(record["status"] == Status.FAILED for record in self.records.values())
         return failed, len(self.records)
+
+    def _keeps(self, record: Record) -> bool:
+        """Tell whether a record of an earlier run still holds, and nothing better is known."""
+        known = self.report.records if self.report else {}
+        better = record["status"] == Status.SKIPPED and _output(record) in known
+        return _is_there(record) and not better
 
     def _note(self, job: Job, record: Record) -> Record:
         if self.report:

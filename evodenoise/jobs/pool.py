@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from evodenoise.errors import EvodenoiseError
 from evodenoise.images import read_image
@@ -29,12 +30,21 @@ PATIENCE = 1.5
 
 
 class Worker:
-    """A process with its end of the line, and the assignment it is at."""
+    """A process with its end of the line, and the assignment it is at.
 
-    def __init__(self, settings: RunSettings) -> None:
+    Parameters
+    ----------
+    settings : RunSettings
+        What holds for every image.
+    folder : Path, optional
+        Where relative paths begin; by default where this process is.
+    """
+
+    def __init__(self, settings: RunSettings, folder: Path | None = None) -> None:
+        self.settings, self.folder = settings, folder
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, settings), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, settings, folder), daemon=True)
         with _no_interrupt():
             self.process.start()
         theirs.close()
@@ -105,6 +115,45 @@ class Watch:
     on_failure: Callable[[Job, str], object]
 
 
+def assign(
+    jobs: Iterable[Job],
+    settings: RunSettings,
+    resources: Resources,
+    on_failure: Callable[[Job, str], object],
+) -> Iterator[Assignment]:
+    """Look at images one by one, for what they need.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        The images.
+    settings : RunSettings
+        What holds for every one.
+    resources : Resources
+        What may be used.
+    on_failure : callable
+        Called with a job that cannot be read, and why.
+
+    Yields
+    ------
+    Assignment
+        For each of the others.
+    """
+    for job in jobs:
+        try:
+            pages = read_image(job.source, settings.files.reading).pages
+        except EvodenoiseError as error:
+            on_failure(job, str(error))
+            continue
+        threads = choose_threads(
+            pages.shape[1] * pages.shape[2],
+            resources.cores,
+            jobs=resources.jobs,
+            threads=resources.threads,
+        )
+        yield Assignment(job, resources.devices[0], threads)
+
+
 class Pool:
     """Workers for a batch.
 
@@ -132,7 +181,7 @@ class Pool:
         stop_requested : callable
             Asked again and again; once it says so, no further image is begun.
         """
-        assignments = self._assignments(jobs)
+        assignments = assign(jobs, self.settings, self.resources, self.watch.on_failure)
         try:
             assignment = next(assignments, None)
             while assignment or self._running():
@@ -151,23 +200,6 @@ class Pool:
 
     def _running(self) -> list[Assignment]:
         return [worker.assignment for worker in self.workers if worker.assignment]
-
-    def _assignments(self, jobs: Iterable[Job]) -> Iterator[Assignment]:
-        """Look at the images one by one, for what they need."""
-        wanted = self.resources
-        for job in jobs:
-            try:
-                pages = read_image(job.source, self.settings.files.reading).pages
-            except EvodenoiseError as error:
-                self.watch.on_failure(job, str(error))
-                continue
-            threads = choose_threads(
-                pages.shape[1] * pages.shape[2],
-                wanted.cores,
-                jobs=wanted.jobs,
-                threads=wanted.threads,
-            )
-            yield Assignment(job, wanted.devices[0], threads)
 
     def _begin(self, assignment: Assignment) -> None:
         assignment = replace(assignment, device=self.resources.device(self._running()))

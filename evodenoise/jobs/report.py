@@ -42,22 +42,25 @@ class Report:
         self.path, self.columns, self.key, self.summary = path, columns, key, summary
         self.records: dict[Any, Record] = {}
 
-    def resume(self, keep: Callable[[Record], bool]) -> None:
+    def resume(self, keep: Callable[[Record], bool], others: Iterable[Path] = ()) -> None:
         """Go on with the file of an earlier run, if there is one.
 
         Parameters
         ----------
         keep : callable
             Tells whether a record of it still holds; the others are dropped.
+        others : iterable of Path
+            Reports of parts of that run, whose records are taken over.
 
         Raises
         ------
         OutputError
-            If the file is not one of our reports.
+            If a file is not one of our reports.
         """
-        if self.path.exists():
-            found = _read(self.path, self.columns)
-            self.records = {self.key(record): record for record in found if keep(record)}
+        for path in (self.path, *others):
+            for record in _read(path, self.columns) if path.exists() else ():
+                if keep(record):
+                    self.records[self.key(record)] = record
 
     def start(self) -> None:
         """Write the records that there are so far.

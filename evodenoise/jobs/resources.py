@@ -82,7 +82,7 @@ class Resources:
         return min(self.devices, key=used.count)
 
 
-def find_resources(settings: RunSettings, jobs: int | None) -> Resources:
+def find_resources(settings: RunSettings, jobs: int | None, *, here: bool = True) -> Resources:
     """Find out what a batch may use: cores, and GPUs if there are and the settings let us.
 
     Parameters
@@ -91,6 +91,9 @@ def find_resources(settings: RunSettings, jobs: int | None) -> Resources:
         The run.
     jobs : int or None
         Images at once, as asked for.
+    here : bool
+        Whether it is done on this machine; others have devices of their own, but an image has as
+        many threads as it would have here, lest results differ.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def find_resources(settings: RunSettings, jobs: int | None) -> Resources:
     """
     device = settings.overrides.get("device") or "auto"
     devices: tuple[str, ...] = (device,)
-    if device != "cpu":  # torch takes seconds to load
+    if here and device != "cpu":  # torch takes seconds to load
         from evodenoise.system.device import list_devices
 
         devices = list_devices(device)

@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 
 from evodenoise.errors import EvodenoiseError
@@ -69,7 +70,7 @@ class Failed:
 Message = ProgressMessage | Ready | Finished | Failed
 
 
-def serve(connection: Connection, settings: RunSettings) -> None:
+def serve(connection: Connection, settings: RunSettings, folder: Path | None = None) -> None:
     """Denoise each `Assignment` that comes, until None comes or the other end is gone.
 
     Parameters
@@ -78,7 +79,11 @@ def serve(connection: Connection, settings: RunSettings) -> None:
         Assignments come in, messages go out.
     settings : RunSettings
         What holds for every image.
+    folder : Path, optional
+        Where relative paths begin; by default where this process is.
     """
+    if folder is not None:
+        os.chdir(folder)
     # Ctrl-C reaches all processes of a terminal; what to do about it the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)

@@ -15,17 +15,22 @@ from evodenoise.errors import ExitCode
 from evodenoise.images import ReadOptions, WriteOptions
 from evodenoise.images.conversion import FileSettings
 from evodenoise.jobs.job import RunSettings
+from evodenoise.jobs.shards import Shard
 
 TEXTS = {
     **{"files": "b.png", "output": "out/", "suffix": "_x", "format": "tif", "axes": "TYX"},
     **{"dtype": "uint8", "preset": "fast", "covariance": "none", "refine": "none"},
     **{"hidden": "5,6", "stack": "joint", "device": "cpu", "impulses": "off"},
-    **{"noise": "white", "clipped": "restore"},
+    **{"noise": "white", "clipped": "restore", "shard": "3/16"},
+    "scheduler": "tcp://host:8786",
     **{int: "7", float: "7.5", Path: "some/path"},
 }
 """What is typed for an option, by its name or else by its kind; never what is so anyway."""
 
-VALUES = {"files": ("a.png", "b.png"), "hidden": (5, 6), "stack": True, "rescale": True}
+VALUES = {
+    **{"files": ("a.png", "b.png"), "hidden": (5, 6), "stack": True, "rescale": True},
+    "shard": Shard(3, 16),
+}
 """What comes of it, where that is not the same."""
 
 COMPANIONS = {
