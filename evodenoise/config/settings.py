@@ -307,7 +307,7 @@ class DenoiseConfig:
     latents: int = 512
     hidden: tuple[int, ...] = (128,)
     states: int = 6
-    epochs: int = 45
+    epochs: int = 24
     lattice_patches: int | None = 16_384
     lattices: int = 4
     batch_size: int = 1024

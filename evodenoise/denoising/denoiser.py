@@ -15,7 +15,7 @@ from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
 from evodenoise.patches.lattices import choose_lattices, interleave
 from evodenoise.patches.source import PatchSource
-from evodenoise.tvae.batches import choose_workers, in_batches
+from evodenoise.tvae.batches import choose_batch_size, choose_workers, in_batches
 from evodenoise.tvae.gaps import concatenate_patches
 from evodenoise.tvae.model import BinaryLatentVAE
 from evodenoise.tvae.observations import Observations
@@ -253,7 +253,8 @@ class Denoiser:
         def estimate(some: Tensor) -> Callable[[], PatchEstimate]:
             should_stop = partial(pace.late, workers * len(some))
             mine = reconstructor.fork() if workers > 1 else reconstructor
-            return lambda: mine(source.patches(some), places[some], should_stop=should_stop)
+            known = places[some] if acquainted else None
+            return lambda: mine(source.patches(some), known, should_stop=should_stop)
 
         def add(some: Tensor, estimated: PatchEstimate) -> None:
             nonlocal bounds
@@ -263,7 +264,11 @@ class Denoiser:
             bounds = bounds + estimated.free_energy.sum()
             pace.advance(len(some))
 
-        in_batches(rebuilt, self.config.batch_size, estimate, add, workers=workers)
+        size = choose_batch_size(self.config.batch_size, places.device, training=False)
+        for acquainted in (True, False):
+            some = rebuilt[(places[rebuilt] >= 0) == acquainted]
+            if len(some):
+                size = in_batches(some, size, estimate, add, workers=workers)
         whole = aggregator.aggregate()
         return Rebuilt(whole.image, whole.variance, float(bounds) / len(rebuilt))
 
@@ -272,7 +277,7 @@ class Denoiser:
         # Every pixel is covered by several of them.
         step = max(1, min(self.config.patch_step, source.grid.patch_size // 2))
         rows, columns = source.grid.corners(step)
-        return (rows[:, None] * source.grid.columns + columns).flatten()
+        return torch.from_numpy(rows[:, None] * source.grid.columns + columns).flatten()
 
     def _weights(self, model: BinaryLatentVAE, variance: Tensor) -> Tensor:
         """Weigh pixels of patches by the inverse of their variance (N, D)."""

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
-    GROUPS,
     GroupSettings,
     add_groups,
     cut_members,
+    groups_at_once,
     match_groups,
 )
 from evodenoise.patches.aggregation import PatchAverage
@@ -108,7 +108,8 @@ def gaussian_groups(
         return members, patches, 1 / (variance + WEIGHT_FLOOR)
 
     for groups in match_groups(pilot, settings):
-        for members, patches, weights in in_threads(estimate, groups.split(GROUPS), noisy.device):
+        parts = groups.split(groups_at_once(noisy.device))
+        for members, patches, weights in in_threads(estimate, parts, noisy.device):
             add_groups(average, members, patches, weights)
     return average.image()
 

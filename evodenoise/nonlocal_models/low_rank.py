@@ -15,10 +15,10 @@ from torch import Tensor
 
 from evodenoise.noise.spectrum import LEAST_DENSITY, NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
-    GROUPS,
     GroupSettings,
     add_groups,
     cut_members,
+    groups_at_once,
     match_groups,
 )
 from evodenoise.patches.aggregation import PatchAverage
@@ -34,11 +34,15 @@ LOG_SUM_WEIGHT = 2 * math.sqrt(2)
 REGROUPED_EVERY = 2
 """Iterations with the same groups."""
 
-FEWER_MEMBERS = 10
-"""Groups found anew are so much smaller, as the estimate tells better who is alike ..."""
+MEMBERS = 40
+"""Of a group at the start. More are less alike, and cost more: below the pixels of a patch, the
+product of the members is the smaller one."""
 
-FEWEST_MEMBERS = 40
-"""... but not below this."""
+COLOUR_MEMBERS = 70
+"""In colour, where the values of a patch are three times as many."""
+
+KEPT_MEMBERS = 0.8
+"""Groups found anew are smaller, as the estimate tells better who is alike."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +63,27 @@ class LowRankSettings(GroupSettings):
     remaining: float = 0.56
 
 
-def low_rank_settings(noise_to_signal: float) -> LowRankSettings:
-    """Choose the settings of the low-rank model: larger patches and groups for more noise.
+def low_rank_settings(noise_to_signal: float, channels: int) -> LowRankSettings:
+    """Choose the settings of the low-rank model: larger patches for more noise.
 
     Parameters
     ----------
     noise_to_signal : float
         Standard deviation of the noise over that of the clean image.
+    channels : int
+        Of the image.
 
     Returns
     -------
     LowRankSettings
         The settings.
     """
+    members = MEMBERS if channels == 1 else COLOUR_MEMBERS
     if noise_to_signal < 0.36:
-        return LowRankSettings(6, 70, 25, iterations=8, remaining=0.54)
+        return LowRankSettings(6, members, 25, iterations=8, remaining=0.54)
     if noise_to_signal < 0.7:
-        return LowRankSettings(7, 70, 25, iterations=10, remaining=0.56)
-    return LowRankSettings(8, 100, 25, iterations=10, remaining=0.58)
+        return LowRankSettings(7, members, 25, iterations=10, remaining=0.56)
+    return LowRankSettings(8, members, 25, iterations=10, remaining=0.58)
 
 
 @torch.no_grad()
@@ -117,13 +124,13 @@ def low_rank_groups(
     a patch divided by what the noise has of it, so that its singular values know nothing but noise.
     """
     estimate, current, groups = pilot, noisy, []
+    fewer = replace(settings, members=math.ceil(KEPT_MEMBERS * settings.members))
     grid = PatchGrid(noisy.shape, settings.patch_size)
     colour = None if spectrum is None else Colour.of(spectrum, settings.patch_size, noisy)
     for iteration in range(settings.iterations):
         if iteration % REGROUPED_EVERY == 0:
             groups = list(match_groups(estimate, settings))
-            fewer = max(settings.members - FEWER_MEMBERS, FEWEST_MEMBERS)
-            settings = replace(settings, members=fewer)
+            settings = fewer
         remaining = None
         if iteration:
             current = estimate + FEEDBACK * (noisy - estimate)
@@ -131,7 +138,7 @@ def low_rank_groups(
         side = settings.patch_size
         shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining, colour)
         average = PatchAverage(grid, noisy.dtype, noisy.device)
-        parts = [part for some in groups for part in some.split(2 * GROUPS)]
+        parts = [part for some in groups for part in some.split(2 * groups_at_once(noisy.device))]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             add_groups(average, members, shrunk, weights)
         estimate = average.image()
@@ -219,10 +226,16 @@ def shrink_groups(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tens
     """
     mean = patches.mean(1, keepdim=True)
     centred = patches - mean
-    squares, basis = torch.linalg.eigh(centred.transpose(1, 2) @ centred)  # (G, D), (G, D, D)
+    # The smaller of both products has all singular values and takes the least time.
+    few = patches.shape[1] < patches.shape[2]
+    product = (
+        centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
+    )  # (G, M, M) or (G, D, D)
+    squares, basis = torch.linalg.eigh(product)
     values = squares.clamp(min=1e-12).sqrt()
     threshold = 4 * LOG_SUM_WEIGHT * math.sqrt(patches.shape[1]) * noise_variance[:, None]
     excess = (squares - threshold).clamp(min=0)
     gain = (0.5 * (1 + excess.sqrt() / values)).where(squares > threshold, 0)  # x / s
-    shrunk = (centred @ (basis * gain[:, None])) @ basis.transpose(1, 2) + mean
-    return shrunk, (gain > 0).sum(1)
+    shrink = (basis * gain[:, None]) @ basis.transpose(1, 2)
+    shrunk = shrink @ centred if few else centred @ shrink
+    return shrunk + mean, (gain > 0).sum(1)

@@ -9,21 +9,29 @@ reference patches), M members of a group.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from evodenoise.patches.aggregation import PatchAverage
-from evodenoise.patches.grid import PatchGrid, extract_patches
+from evodenoise.patches.grid import PatchGrid, Places, extract_patches
 from evodenoise.system.threads import available_threads, in_threads
 
 BLOCK = 6
 """Members are sought for so many rows and columns of reference patches at once: more of them share
 more candidates, but more of these are in reach of some of them only."""
 
+GPU_BLOCKS = 32
+"""Blocks that a GPU does at once; their distances take 20 MiB each at most."""
+
 GROUPS = 256
-"""Groups that a model works on at once."""
+"""Groups that a CPU fits a model to at once."""
+
+GPU_GROUPS = 16 * GROUPS
+"""The same of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -65,54 +73,86 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         the grid at a time.
     """
     grid, radius = PatchGrid(image.shape, settings.patch_size), settings.radius
-    rows, columns = (some.to(image.device) for some in grid.corners(settings.step))
+    rows, columns = grid.corners(settings.step)
     # At the border, and in a tiny image, there are fewer to choose from.
     fewest = min(grid.rows, radius + 1) * min(grid.columns, radius + 1)
     settings = replace(settings, members=min(settings.members, fewest))
+    blocks = _alike(columns, _blocks_at_once(image.device))
 
-    def match(strip: Tensor) -> Tensor:
-        blocks = columns.split(BLOCK)
-        return torch.cat([_match_block(image, grid, settings, strip, block) for block in blocks])
+    def match(strip: Places) -> Tensor:
+        return torch.cat([_match_blocks(image, grid, settings, strip, some) for some in blocks])
 
-    strips = rows.split(BLOCK)
+    strips = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
     at_once = 16 * available_threads(image.device)
     for first in range(0, len(strips), at_once):
         yield torch.cat([*in_threads(match, strips[first : first + at_once], image.device)])
 
 
-def _match_block(
-    image: Tensor, grid: PatchGrid, settings: GroupSettings, rows: Tensor, columns: Tensor
+def _blocks_at_once(device: torch.device) -> int:
+    """Choose how many blocks are matched at once: one fits a CPU's cache, a GPU wants work."""
+    return 1 if device.type == "cpu" else GPU_BLOCKS
+
+
+def groups_at_once(device: torch.device) -> int:
+    """Choose to how many groups a model is fitted at once."""
+    return GROUPS if device.type == "cpu" else GPU_GROUPS
+
+
+def _alike(corners: Places, most: int) -> list[Places]:
+    """Cut a line of corners into blocks, and join up to so many of the same length: (B, C) each."""
+    full = len(corners) // BLOCK * BLOCK
+    whole = corners[:full].reshape(-1, BLOCK)
+    joined = [whole[first : first + most] for first in range(0, len(whole), most)]
+    return joined if full == len(corners) else [*joined, corners[None, full:]]
+
+
+def _match_blocks(
+    image: Tensor, grid: PatchGrid, settings: GroupSettings, rows: Places, columns: Places
 ) -> Tensor:
-    """Find the groups (G, M) around neighbouring reference patches, in some rows and columns.
+    """Find the groups (G, M) around reference patches, in some rows (R,) and columns (B, C).
 
-    They share most of their candidates, so that the distances cost one matrix product.
+    Those of a block, R x C, share most of their candidates, so that the distances cost one matrix
+    product. Rows and columns are known to the host: nothing here waits for a GPU.
     """
-    size, radius = settings.patch_size, settings.radius
-    near_rows, top = _reach(rows, radius, grid.rows)  # (rows, height)
-    near_columns, left = _reach(columns, radius, grid.columns)  # (columns, width)
-    height, width = near_rows.shape[1], near_columns.shape[1]
-    area = image[top : top + height + size - 1, left : left + width + size - 1]
-    area = area - area.mean((0, 1))  # the squares are small: little is lost by their differences
-    candidates = area.unfold(0, size, 1).unfold(1, size, 1).reshape(height * width, -1)
-    references = ((rows - top)[:, None] * width + (columns - left)).flatten()  # (G,)
+    size, device = settings.patch_size, image.device
+
+    def there(places: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(places).to(device)
+
+    far_rows, tops, height = _reach(rows[None], settings.radius, grid.rows)
+    far_columns, lefts, width = _reach(columns, settings.radius, grid.columns)
+    top, blocks = int(tops[0, 0]), len(columns)
+    strip = image[top : top + height + size - 1]
+    strip = strip - strip.mean((0, 1))  # the squares are small: little is lost by their differences
+    patches = strip.unfold(0, size, 1).unfold(1, size, 1)  # (height, columns, C, p, p)
+    windows = [patches[:, left : left + width] for left in lefts[:, 0]]
+    candidates = torch.stack(windows).view(blocks, height * width, -1)
+    inside = (rows - top)[:, None] * width + (columns - lefts)[:, None]  # (B, R, C)
+    references = there(inside.reshape(blocks, -1, 1))
+    led = candidates.gather(1, references.expand(-1, -1, candidates.shape[2]))
     # |a - b|^2 without |a|^2, which is the same for all candidates of a reference a.
-    costs = torch.addmm(candidates.square().sum(1), candidates[references], candidates.T, alpha=-2)
-    near = near_rows[:, None, :, None] & near_columns[:, None]
-    costs.masked_fill_(~near.view(costs.shape), torch.inf)
-    costs.scatter_(1, references[:, None], -torch.inf)  # each leads its own group
-    chosen = costs.topk(settings.members, dim=1, largest=False).indices
-    return (top + chosen // width) * grid.columns + left + chosen % width
+    squares = candidates.square().sum(2)[:, None]
+    costs = torch.baddbmm(squares, led, candidates.transpose(1, 2), alpha=-2)
+    far = there(far_rows)[:, :, None, :, None] | there(far_columns)[:, None, :, None]
+    costs.masked_fill_(far.view(costs.shape), torch.inf)
+    costs.scatter_(2, references, -torch.inf)  # each leads its own group
+    chosen = costs.topk(settings.members, dim=2, largest=False).indices
+    corner = there(top * grid.columns + lefts)[..., None]
+    return (corner + chosen // width * grid.columns + chosen % width).flatten(0, 1)
 
 
-def _reach(corners: Tensor, radius: int, count: int) -> tuple[Tensor, int]:
-    """Find what reference patches reach along one axis, of `count` places.
+def _reach(corners: Places, radius: int, count: int) -> tuple[npt.NDArray[np.bool_], Places, int]:
+    """Find what reference patches reach along one axis, of `count` places: corners (B, R).
 
-    Returns which of the places that any of them reaches are in reach of each, and the first place.
+    Returns which of a block's places are out of reach of each, (B, R, P), the first place of each
+    block, (B, 1), and their number P, the same for all blocks.
     """
-    first = max(int(corners[0]) - radius, 0)
-    last = min(int(corners[-1]) + radius, count - 1)
-    places = torch.arange(first, last + 1, device=corners.device)
-    return (corners[:, None] - places).abs() <= radius, first
+    first = np.maximum(corners[:, :1] - radius, 0)
+    end = np.minimum(corners[:, -1:] + radius + 1, count)
+    length = int((end - first).max())
+    first = np.minimum(first, count - length)
+    places = first + np.arange(length)
+    return np.abs(corners[..., None] - places[:, None]) > radius, first, length
 
 
 def cut_members(image: Tensor, patch_size: int, positions: Tensor) -> Tensor:

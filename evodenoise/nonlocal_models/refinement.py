@@ -93,7 +93,7 @@ def refine(
     ratio = noise_to_signal(noise_variance)
     gaussian = average(gaussian_groups, gaussian_settings(ratio, noisy.shape[2]))
     seconds = time.perf_counter() - started
-    settings = low_rank_settings(ratio)
+    settings = low_rank_settings(ratio, noisy.shape[2])
     runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
     if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
         return gaussian

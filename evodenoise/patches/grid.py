@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from scipy.fft import dct
 from torch import Tensor
+
+Places = npt.NDArray[np.int64]  # rows or columns, known to the host
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class PatchGrid:
         inside = (inside + torch.arange(channels, device=device)).flatten()
         return corner[:, None] * channels + inside
 
-    def corners(self, step: int) -> tuple[Tensor, Tensor]:
+    def corners(self, step: int) -> tuple[Places, Places]:
         """List rows and columns of positions, `step` apart, that cover the image with the last."""
         return _spaced(self.rows, step), _spaced(self.columns, step)
 
@@ -71,10 +73,9 @@ class PatchGrid:
         return (rows[:, None] * self.columns + columns).flatten()
 
 
-def _spaced(count: int, step: int) -> Tensor:
+def _spaced(count: int, step: int) -> Places:
     """List every step-th of so many places, and the last."""
-    places = torch.arange(0, count, step)
-    return places if places[-1] == count - 1 else F.pad(places, (0, 1), value=count - 1)
+    return np.unique([*range(0, count, step), count - 1])
 
 
 def extract_patches(image: Tensor, patch_size: int, positions: Tensor | None = None) -> Tensor:

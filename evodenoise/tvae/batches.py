@@ -14,7 +14,31 @@ Result = TypeVar("Result")
 MOST_WORKERS = 3
 """Mini-batches at a time: what is done in turns, gradient steps above all, is a third of it."""
 
+CACHED_STATES = 4096
+"""States that a CPU decodes at once: their hidden activations take a few MiB of its cache."""
+
+GPU_STATES = 2**20
+"""States that a GPU decodes at once: a GiB or so of activations and coefficients."""
+
+GPU_BATCHES = 4
+"""Mini-batches of the training that a GPU does as one: it waits for the host otherwise."""
+
+GPU_REBUILT_BATCHES = 16
+"""The same of patches that are rebuilt, when no gradient step waits for them."""
+
 logger = logging.getLogger(__name__)
+
+
+def states_at_once(device: torch.device) -> int:
+    """Choose how many states are decoded at once."""
+    return CACHED_STATES if device.type == "cpu" else GPU_STATES
+
+
+def choose_batch_size(size: int, device: torch.device, *, training: bool) -> int:
+    """Choose the patches of a mini-batch: `size` on a CPU, more on a GPU."""
+    if device.type == "cpu":
+        return size
+    return size * (GPU_BATCHES if training else GPU_REBUILT_BATCHES)
 
 
 def choose_workers(device: torch.device) -> int:

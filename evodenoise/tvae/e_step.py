@@ -117,5 +117,5 @@ class EStep:
             How often a state of a patch was replaced.
         """
         scorer = PatchScorer(self.model, patches, self.curvature)
-        active = float(self.model.prior.sum())
+        active = self.model.prior.sum()
         return evolve(current, scorer, self.variation, active=active, migrant_pool=migrant_pool)

@@ -14,9 +14,9 @@ from torch import Tensor
 from evodenoise.config.settings import EvolutionConfig, Mutation
 from evodenoise.tvae.operators import (
     crossover,
-    flip_by_gain,
+    flip_parents,
     flip_sparsely,
-    flip_uniformly,
+    leading_entries,
     select_parents,
 )
 from evodenoise.tvae.states import (
@@ -26,8 +26,10 @@ from evodenoise.tvae.states import (
     hash_states,
     keep_best,
     repeated,
-    trim,
 )
+
+MOST_OFFERED = 512
+"""Patches of a mini-batch whose best states are offered to all others: it costs their product."""
 
 
 class Scorer(Protocol):
@@ -77,7 +79,7 @@ class Variation:
         seed = int(torch.randint(2**62, (), generator=mine, device=mine.device))
         return replace(self, generator=torch.Generator(mine.device).manual_seed(seed))
 
-    def offspring(self, pool: VariationalStates, scorer: Scorer, active: float) -> Tensor:
+    def offspring(self, pool: VariationalStates, scorer: Scorer, active: float | Tensor) -> Tensor:
         """Make one generation of offspring.
 
         Parameters
@@ -86,7 +88,7 @@ class Variation:
             Candidates for parents.
         scorer : Scorer
             Guides the mutation.
-        active : float
+        active : float or Tensor, shape ()
             Expected number of ones under the prior, the aim of sparsity-driven flips.
 
         Returns
@@ -113,18 +115,15 @@ class Variation:
     def _guided(self, parents: VariationalStates, scorer: Scorer) -> Tensor:
         """Make most offspring by promise, the rest by uniform flips of random parents."""
         patches, count = parents.log_joints.shape
-        total = count * self.config.offspring
+        total, possible = count * self.config.offspring, count * self.latents
         uniform = round(self.config.uniform_share * total)
         shape, device = (patches, uniform), parents.states.device
-        origins = torch.randint(count, shape, generator=self.generator, device=device)
-        random = flip_uniformly(
-            parents.choose(origins).states, self.latents, generator=self.generator
-        )
-        if uniform == total:
-            return random
-        scores = scorer.flip_gains(parents.states).add_(parents.log_joints[..., None])
-        guided = flip_by_gain(parents.states, scores, total - uniform)
-        return concatenate([guided, random], self.latents)
+        flips = torch.randint(possible, shape, generator=self.generator, device=device)
+        if uniform < total:
+            scores = scorer.flip_gains(parents.states).add_(parents.log_joints[..., None])
+            leading = leading_entries(scores.flatten(1), total - uniform)
+            flips = torch.cat([leading, flips], dim=1)
+        return flip_parents(parents.states, flips, self.latents)
 
     def migrants(
         self, current: VariationalStates, scorer: Scorer, migrant_pool: Tensor | None
@@ -145,12 +144,15 @@ class Variation:
         Tensor of int16, shape (N, `config.migrants` or less, K)
             Candidates.
         """
-        best = current.choose(current.log_joints.argmax(1, keepdim=True)).states[:, 0]
+        every = -(-len(current.states) // MOST_OFFERED)
+        some = VariationalStates(current.states[::every], current.log_joints[::every])
+        offered = some.choose(some.log_joints.argmax(1, keepdim=True)).states[:, 0]
         if migrant_pool is not None:
-            best = concatenate([best, migrant_pool], self.latents, dim=0)
-        distinct = distinct_states(trim(best, self.latents), self.keys)
-        scores = scorer.cross_log_joints(distinct)
-        return distinct[scores.topk(min(self.config.migrants, len(distinct)), dim=1).indices]
+            offered = concatenate([offered, migrant_pool], self.latents, dim=0)
+        # Repetitions stay, for their number would have to be waited for, but come last.
+        again = repeated(hash_states(offered, self.keys)[None])
+        scores = scorer.cross_log_joints(offered).masked_fill_(again, -torch.inf)
+        return offered[scores.topk(min(self.config.migrants, len(offered)), dim=1).indices]
 
 
 def distinct_states(states: Tensor, keys: Tensor) -> Tensor:
@@ -163,7 +165,7 @@ def evolve(
     scorer: Scorer,
     variation: Variation,
     *,
-    active: float,
+    active: float | Tensor,
     migrant_pool: Tensor | None = None,
 ) -> tuple[VariationalStates, Tensor]:
     """Improve the states of a mini-batch; the free energy of no patch falls.
@@ -176,7 +178,7 @@ def evolve(
         Evaluates states for these N patches.
     variation : Variation
         Makes the offspring.
-    active : float
+    active : float or Tensor, shape ()
         Expected number of ones under the prior.
     migrant_pool : Tensor of int16, shape (M, K), optional
         More candidates for migration.
@@ -195,7 +197,6 @@ def evolve(
         if generation == 0 and variation.config.migrants:
             migrants = variation.migrants(current, scorer, migrant_pool)
             candidates = concatenate([candidates, migrants], variation.latents)
-        candidates = trim(candidates, variation.latents)
         pool = VariationalStates(candidates, scorer.log_joint(candidates))
         current, new = keep_best(current, pool, variation.keys, variation.latents)
         replaced += new

@@ -47,13 +47,13 @@ def m_step(
     mine = patches[sample.owners]
     emission = model.decoder(sample.states)
     likelihood = mine.surrogate_log_likelihood(emission, model.noise)
-    loss = -(sample.weights * likelihood).sum() / (len(patches) * share)
+    loss = torch.dot(sample.weights, likelihood) * (-1 / (len(patches) * share))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     with torch.no_grad():
         errors = mine.squared_errors(emission.mean, model.noise_profile)
-        expected_error: Tensor = (sample.weights * errors).sum()
+        expected_error: Tensor = torch.dot(sample.weights, errors)
     return expected_error
 
 

@@ -18,12 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from evodenoise.tvae.batches import states_at_once
 from evodenoise.tvae.decoder import Decoder, Emission
 from evodenoise.tvae.observations import Observations, total_variance
 from evodenoise.tvae.precision import proposal_dtype
-
-CACHED_STATES = 4096
-"""States decoded at once: their hidden activations take a few MiB."""
 
 NOISE_VARIANCE_FLOOR = 1e-6
 """In units of the (unit) variance of the image: 60 dB below the signal, and far from underflow."""
@@ -98,7 +96,7 @@ class BinaryLatentVAE(nn.Module):
 
     def log_prior(self, states: Tensor) -> Tensor:
         """Evaluate log p(z) of states (..., K), in nats: (...)."""
-        logits = torch.cat([self.prior.logit(), self.prior.new_zeros(1)])
+        logits = F.pad(self.prior.logit(), (0, 1))  # an empty place says nothing
         chosen = logits.index_select(0, states.int().flatten()).view(states.shape).sum(-1)
         return chosen + torch.log1p(-self.prior).sum()
 
@@ -117,14 +115,14 @@ class BinaryLatentVAE(nn.Module):
         Tensor, shape (N, S)
             Nats.
         """
-        # In parts whose activations stay in the processor's cache.
-        size = max(1, CACHED_STATES // states.shape[1])
+        size = max(1, states_at_once(patches.device) // states.shape[1])
         parts = zip(patches.split(size), states.split(size), strict=True)
         likelihoods = [
             some_patches[:, None].log_likelihood(self.decoder(some_states), self.noise)
             for some_patches, some_states in parts
         ]
-        return self.log_prior(states) + torch.cat(likelihoods)
+        likelihood = likelihoods[0] if len(likelihoods) == 1 else torch.cat(likelihoods)
+        return self.log_prior(states) + likelihood
 
     def rough_log_joint(self, patches: Observations, states: Tensor) -> Tensor:
         """Estimate `log_joint`, well enough to choose which states to evaluate exactly: (N, S)."""
@@ -225,7 +223,7 @@ class BinaryLatentVAE(nn.Module):
             Nats, for each bit.
         """
         curvature = torch.zeros_like(self.prior)
-        for some in states.split(max(1, CACHED_STATES // self.latents)):
+        for some in states.split(max(1, states_at_once(states.device) // self.latents)):
             embedding = self.decoder.embed(some)
             ups = torch.ones(len(some), self.latents + 1, device=states.device)
             ups.scatter_(1, some.long(), -1.0)  # where a bit is 1, its row goes
@@ -261,7 +259,7 @@ class BinaryLatentVAE(nn.Module):
         self.prior.copy_((expected_ones / patches).clamp(margin, 1 - margin))
 
     @torch.no_grad()
-    def update_noise_variance(self, expected_squared_error: Tensor, values: int) -> None:
+    def update_noise_variance(self, expected_squared_error: Tensor, values: int | Tensor) -> None:
         """Set sigma^2 = (1/ND) sum_n E_q[||x_n - mu(z)||^2], its maximum at fixed q and v = 0.
 
         Of coloured noise the squares are over r; see `Observations.squared_errors`.
@@ -270,7 +268,7 @@ class BinaryLatentVAE(nn.Module):
         ----------
         expected_squared_error : Tensor, shape ()
             sum_n E_q[||x_n - mu(z)||^2], over observed pixels.
-        values : int
+        values : int or Tensor of int64, shape ()
             Their number, N D if nothing is missing.
         """
         variance = expected_squared_error / values

@@ -122,7 +122,7 @@ class CompletePatches:
             # One division and one logarithm a state instead of D.
             exponent = errors.sum(-1) / variance + pixels * variance.log()
         else:
-            exponent = (errors / variance).sum(-1) + variance.log().sum(-1)
+            exponent = (errors / variance + variance.log()).sum(-1)
         return -0.5 * (exponent + pixels * math.log(2 * math.pi))
 
     def surrogate_log_likelihood(self, emission: Emission, noise_variance: Tensor) -> Tensor:

@@ -42,9 +42,9 @@ def select_parents(log_joints: Tensor, parents: int, *, generator: torch.Generat
 
 def _fitness(log_joints: Tensor) -> Tensor:
     """Scale the log-joints of each patch to [0, 1], a little above 0 for the worst: (N, S)."""
-    finite = log_joints.isfinite()
-    lowest = log_joints.where(finite, torch.inf).amin(1, keepdim=True)
-    highest = log_joints.where(finite, -torch.inf).amax(1, keepdim=True)
+    inf = torch.inf
+    lowest = log_joints.nan_to_num(nan=inf, posinf=inf, neginf=inf).amin(1, keepdim=True)
+    highest = log_joints.nan_to_num(nan=-inf, posinf=-inf, neginf=-inf).amax(1, keepdim=True)
     height = (log_joints - lowest) / (highest - lowest)
     # No spread (or nothing finite): all alike. The floor keeps every state in the draw.
     return height.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) + 1 / log_joints.shape[1]
@@ -80,14 +80,8 @@ def crossover(states: Tensor, latents: int, *, generator: torch.Generator) -> Te
     return trim(torch.cat([head, tail], dim=-1).sort(-1).values, latents)
 
 
-def flip_uniformly(states: Tensor, latents: int, *, generator: torch.Generator) -> Tensor:
-    """Flip one bit of each state (..., K), every bit with the same probability."""
-    bits = torch.randint(0, latents, states.shape[:-1], generator=generator, device=states.device)
-    return trim(flip_bits(states, bits, latents), latents)
-
-
 def flip_probabilities(
-    ones: Tensor, latents: int, *, active: float, mean_flips: float
+    ones: Tensor, latents: int, *, active: float | Tensor, mean_flips: float
 ) -> tuple[Tensor, Tensor]:
     """Compute the flip probabilities of sparsity-driven mutation.
 
@@ -103,7 +97,7 @@ def flip_probabilities(
         n, the ones of the parents.
     latents : int
         H.
-    active : float
+    active : float or Tensor, shape ()
         The wanted number of ones: the sum of the prior's probabilities.
     mean_flips : float
         Flipped bits on average, where they can be so few or so many.
@@ -125,7 +119,7 @@ def flip_sparsely(
     states: Tensor,
     latents: int,
     *,
-    active: float,
+    active: float | Tensor,
     mean_flips: float,
     generator: torch.Generator,
 ) -> Tensor:
@@ -140,7 +134,7 @@ def flip_sparsely(
         Indices of ones.
     latents : int
         H.
-    active, mean_flips : float
+    active, mean_flips
         As in `flip_probabilities`.
     generator : torch.Generator
         Source of randomness.
@@ -176,27 +170,25 @@ def _draw_zeros(states: Tensor, latents: int, *, generator: torch.Generator) -> 
     return (rank + passed.sum(-1)).where(zeros > 0, latents)
 
 
-def flip_by_gain(parents: Tensor, scores: Tensor, offspring: int) -> Tensor:
-    """Make the offspring of a patch whose expected log-joints are highest.
+def flip_parents(parents: Tensor, flips: Tensor, latents: int) -> Tensor:
+    """Make offspring of the parents of each patch, each by one of the P * H possible flips.
 
     Parameters
     ----------
     parents : Tensor of int16, shape (N, P, K)
         Indices of ones.
-    scores : Tensor, shape (N, P, H)
-        Expected log-joint after flipping each bit of each parent, in nats.
-    offspring : int
-        M, for each patch; at most P * H.
+    flips : Tensor of int64, shape (N, M)
+        p H + h: of parent p bit h is flipped.
+    latents : int
+        H.
 
     Returns
     -------
     Tensor of int16, shape (N, M, K + 1)
         The offspring.
     """
-    latents = scores.shape[-1]
-    chosen = leading_entries(scores.flatten(1), offspring)  # of P * H flips
-    origins = (chosen // latents)[..., None].expand(-1, -1, parents.shape[-1])
-    return flip_bits(parents.gather(1, origins), chosen % latents, latents)
+    origins = (flips // latents)[..., None].expand(-1, -1, parents.shape[-1])
+    return flip_bits(parents.gather(1, origins), flips % latents, latents)
 
 
 def leading_entries(scores: Tensor, count: int) -> Tensor:

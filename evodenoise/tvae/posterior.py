@@ -5,7 +5,7 @@ Models" (2018): the exact posterior, restricted to S states and normalised over 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,26 +33,37 @@ class PosteriorSample:
     Attributes
     ----------
     owners : Tensor of int64, shape (M,)
-        The patch that each state belongs to, ascending.
+        The patch that each state belongs to.
     states : Tensor of int16, shape (M, K)
         Indices of ones.
     weights : Tensor, shape (M,)
-        q_n(z), normalised over the entries of a patch.
+        q_n(z), normalised over the entries of a patch, in descending order; 0 at entries that
+        only fill the list up.
+    wanted : Tensor of int64, shape ()
+        Entries that it takes; the list may be shorter.
     """
 
     owners: Tensor
     states: Tensor
     weights: Tensor
+    wanted: Tensor
 
     def split(self, size: int) -> Iterator["PosteriorSample"]:
-        """Cut the list into parts of at most `size` entries, all of about as many."""
+        """Deal the entries out to parts of at most `size`, all of about as much weight."""
         count = -(-len(self.owners) // size)
-        parts = (each.tensor_split(count) for each in (self.owners, self.states, self.weights))
-        for owners, states, weights in zip(*parts, strict=True):
-            yield PosteriorSample(owners, states, weights)
+        for first in range(count):
+            part = slice(first, None, count)
+            yield replace(
+                self,
+                owners=self.owners[part],
+                states=self.states[part],
+                weights=self.weights[part],
+            )
 
 
-def truncate_posterior(log_joints: Tensor, states: Tensor, mass: float) -> PosteriorSample:
+def truncate_posterior(
+    log_joints: Tensor, states: Tensor, mass: float, *, most: int | None = None
+) -> PosteriorSample:
     """Drop the states that hardly count: keep the best ones until they carry `mass`.
 
     Parameters
@@ -63,23 +74,27 @@ def truncate_posterior(log_joints: Tensor, states: Tensor, mass: float) -> Poste
         Indices of ones.
     mass : float
         Share of each patch's posterior to keep, in (0, 1]; at least one state stays.
+    most : int, optional
+        Length of the list, N S by default: known beforehand, so that nothing waits for it. Where
+        it is too short, the lightest of all entries go and the others stand for them.
 
     Returns
     -------
     PosteriorSample
         The states that are left.
     """
-    weights = posterior_weights(log_joints)
-    ordered, order = weights.sort(dim=1, descending=True)
-    before = ordered.cumsum(1) - ordered
-    # The best state stays, whatever rounding makes of nothing or a diverged model of the rest.
-    matters = (before < mass) & (ordered > 0)
-    matters[:, 0] = True
-    keep = torch.zeros_like(matters).scatter_(1, order, matters)
-    kept = weights * keep
-    owners, places = keep.nonzero(as_tuple=True)
-    normalised = kept / kept.sum(1, keepdim=True)
-    return PosteriorSample(owners, states[owners, places], normalised[owners, places])
+    patches, count = log_joints.shape
+    ordered, order = posterior_weights(log_joints).sort(dim=1, descending=True)
+    # Before the best state there is nothing: it stays.
+    kept = ordered.masked_fill(ordered.cumsum(1) - ordered >= mass, 0)
+    normalised = (kept / kept.sum(1, keepdim=True)).flatten()
+    length = patches * count if most is None else min(most, patches * count)
+    weights, entries = normalised.topk(length)
+    if length < patches * count:
+        weights *= patches / weights.sum()
+    owners = entries // count
+    places = owners * count + order.flatten()[entries]
+    return PosteriorSample(owners, states.flatten(0, 1)[places], weights, (kept > 0).sum())
 
 
 def expected_ones(sample: PosteriorSample, latents: int) -> Tensor:

@@ -15,10 +15,9 @@ from evodenoise.tvae.posterior import posterior_mean, posterior_weights, truncat
 from evodenoise.tvae.states import (
     VariationalStates,
     concatenate,
+    count_ones,
     hash_keys,
     initial_states,
-    trim,
-    widen,
 )
 
 CODEBOOK = 1024
@@ -92,7 +91,7 @@ class Reconstructor:
     def __call__(
         self,
         patches: Observations,
-        known: Tensor,
+        known: Tensor | None,
         *,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> PatchEstimate:
@@ -102,8 +101,8 @@ class Reconstructor:
         ----------
         patches : Observations, (B, D)
             Noisy patches.
-        known : Tensor of int64, shape (B,)
-            Each patch's place in the training set, or -1.
+        known : Tensor of int64, shape (B,), or None
+            Each patch's place in the training set; None: they are not in it.
         should_stop : callable
             Asked after each round; True: no further one.
 
@@ -114,12 +113,16 @@ class Reconstructor:
         """
         current = self.e_step.evaluate(patches, self._start(patches, known))
         level = truncated_free_energy(current.log_joints).mean()
-        for _ in range(self.config.settling_rounds):
+        for left in reversed(range(self.config.settling_rounds)):
             current, _ = self.e_step(patches, current, migrant_pool=self._migrant_pool())
+            if not left:
+                break
             reached = truncated_free_energy(current.log_joints).mean()
-            settled = reached - level < self.config.settled
+            # The one wait of a round tells what its states need, too.
+            gain, ones = torch.stack([reached - level, self._most_ones(current)]).tolist()
             level = reached
-            if settled or should_stop():
+            current.states = current.states[..., : max(1, int(ones))]
+            if gain < self.config.settled or should_stop():
                 break
         weights = posterior_weights(current.log_joints)
         means, variances = self.model.clean_moments(patches, current.states)
@@ -127,20 +130,14 @@ class Reconstructor:
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
 
-    def _start(self, patches: Observations, known: Tensor) -> Tensor:
+    def _start(self, patches: Observations, known: Tensor | None) -> Tensor:
         """Take the trained states of known patches, and the best of the codebook for others."""
-        latents = self.model.latents
-        if self.trained is None:
+        if self.trained is None or known is None:
             return nearest_states(self.model, patches, self.codebook, self.config.states)
-        states = trim(self.trained.states[known.clamp(min=0)], latents)
-        strange = known < 0
-        if not strange.any():
-            return states
-        chosen = nearest_states(self.model, patches[strange], self.codebook, self.config.states)
-        places = max(states.shape[-1], chosen.shape[-1])
-        states = widen(states, places, latents)
-        states[strange] = widen(chosen, places, latents)
-        return states
+        return self.trained.states[known]
+
+    def _most_ones(self, current: VariationalStates) -> Tensor:
+        return count_ones(current.states, self.model.latents).max()
 
     def _migrant_pool(self) -> Tensor | None:
         return self.codebook if self.config.evolution.migrants else None

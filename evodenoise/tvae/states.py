@@ -93,8 +93,8 @@ def flip_bits(states: Tensor, bits: Tensor, latents: int) -> Tensor:
     """
     bit = bits[..., None].to(STATE_DTYPE)
     hit = states == bit
-    removed = states.where(~hit, latents)
-    added = bit.where(~hit.any(-1, keepdim=True), latents)
+    removed = states.masked_fill(hit, latents)
+    added = bit.masked_fill(hit.any(-1, keepdim=True), latents)
     return torch.cat([removed, added], dim=-1).sort(-1).values
 
 
@@ -172,9 +172,8 @@ class VariationalStates:
 
     def put(self, patches: Tensor, other: "VariationalStates", latents: int) -> None:
         """Store the sets of some patches (indices of shape (B,)), adding places if need be."""
-        incoming = trim(other.states, latents)
-        self.states = widen(self.states, incoming.shape[-1], latents)
-        self.states[patches] = widen(incoming, self.states.shape[-1], latents)
+        self.states = widen(self.states, other.states.shape[-1], latents)
+        self.states[patches] = widen(other.states, self.states.shape[-1], latents)
         self.log_joints[patches] = other.log_joints
 
 
@@ -260,11 +259,10 @@ def keep_best(
     states = concatenate([current.states, offspring.states], latents)
     log_joints = torch.cat([current.log_joints, offspring.log_joints], dim=1)
     # NaN would win every comparison; a state that cannot be evaluated must lose them all.
-    eligible = log_joints.isfinite() & ~repeated(hash_states(states, keys))
-    rank = log_joints.where(eligible, -torch.inf)
+    rank = log_joints.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)
+    rank.masked_fill_(repeated(hash_states(states, keys)), -torch.inf)
     # A present state that cannot be evaluated any more still goes before such candidates.
-    rank[:, :count] = rank[:, :count].clamp(min=torch.finfo(rank.dtype).min)
+    rank[:, :count].clamp_(min=torch.finfo(rank.dtype).min)
     chosen = rank.topk(count, dim=1).indices
     best = VariationalStates(states, log_joints).choose(chosen)
-    best.states = trim(best.states, latents)  # every further place costs the decoder time
     return best, (chosen >= count).sum(1)

@@ -23,7 +23,7 @@ from torch import Tensor
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import TrainingError
 from evodenoise.tvae.adam import Adam
-from evodenoise.tvae.batches import choose_workers, in_batches
+from evodenoise.tvae.batches import choose_batch_size, choose_workers, in_batches
 from evodenoise.tvae.e_step import EStep
 from evodenoise.tvae.evolution import Variation
 from evodenoise.tvae.m_step import gradient_steps
@@ -36,7 +36,10 @@ from evodenoise.tvae.posterior import (
     truncated_free_energy,
 )
 from evodenoise.tvae.schedule import Budget, Convergence, StopReason, learning_rate
-from evodenoise.tvae.states import VariationalStates, trim
+from evodenoise.tvae.states import VariationalStates, count_ones
+
+SPARE_SAMPLED = 1.1
+"""Room for more entries of a `PosteriorSample` than there were in the epoch before."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class TrainingState:
         Whether sigma^2 stays as it is, and the decoder's variances speak, if it has any.
     batch_size : int
         Patches of an E-step; it shrinks if a GPU's memory is too small.
+    places : int
+        Ones of a state, at most, K.
+    sampled : float
+        Entries of a `PosteriorSample` for each patch. It and `places` are looked up once an epoch:
+        within it all shapes are known beforehand, and nothing waits for a GPU.
     """
 
     model: BinaryLatentVAE
@@ -105,6 +113,8 @@ class TrainingState:
     epoch: int
     noise_is_known: bool
     batch_size: int
+    places: int
+    sampled: float
 
 
 class Evolved(NamedTuple):
@@ -140,8 +150,9 @@ class EpochSums:
     ----------
     expected_ones : Tensor, shape (H,)
         sum_n E_q[z_h].
-    squared_error, free_energy, replaced : Tensor, shape ()
-        sum_n E_q[||x_n - mu(z)||^2]; bounds, in nats; states replaced by better ones.
+    squared_error, free_energy, replaced, sampled : Tensor, shape ()
+        sum_n E_q[||x_n - mu(z)||^2]; bounds, in nats; states replaced by better ones; states that
+        carry the posterior mass.
     values : Tensor of int64, shape ()
         Observed pixels.
     patches : int
@@ -154,6 +165,7 @@ class EpochSums:
     squared_error: Tensor
     free_energy: Tensor
     replaced: Tensor
+    sampled: Tensor
     values: Tensor
     patches: int
     learning_rate: float
@@ -163,7 +175,7 @@ class EpochSums:
         """Begin with nothing."""
         zero = torch.zeros((), device=device)
         counts = torch.zeros((), dtype=torch.int64, device=device)
-        return cls(torch.zeros(latents, device=device), zero, zero, zero, counts, 0, 0.0)
+        return cls(torch.zeros(latents, device=device), zero, zero, zero, zero, counts, 0, 0.0)
 
     def add(self, evolved: Evolved, squared_error: Tensor) -> None:
         """Add a mini-batch."""
@@ -171,6 +183,7 @@ class EpochSums:
         self.expected_ones = self.expected_ones + evolved.expected_ones
         self.free_energy = self.free_energy + evolved.free_energy
         self.replaced = self.replaced + evolved.replaced
+        self.sampled = self.sampled + evolved.sample.wanted
         self.values = self.values + evolved.patches.observed_values()
         self.patches += len(evolved.patches)
 
@@ -229,7 +242,9 @@ def fit(
         optimizer,
         epoch=0,
         noise_is_known=model.decoder.unlocked,
-        batch_size=config.batch_size,
+        batch_size=choose_batch_size(config.batch_size, patches.device, training=True),
+        places=variational.states.shape[-1],
+        sampled=variational.states.shape[1],
     )
     convergence, stop = Convergence(len(lattices)), None
     while stop is None:
@@ -241,9 +256,9 @@ def fit(
         if progress >= config.prior_delay * budget.epochs:
             model.update_prior(sums.expected_ones, sums.patches)
         if not state.noise_is_known:
-            model.update_noise_variance(sums.squared_error, int(sums.values))
-        free_energy = _finite(float(sums.free_energy) / sums.patches, state.epoch)
-        replaced = float(sums.replaced) / sums.patches
+            model.update_noise_variance(sums.squared_error, sums.values)
+        figures = _look_up(state, sums)
+        free_energy = _finite(figures.free_energy, state.epoch)
         seconds = time.perf_counter() - start
         budget.record(seconds / sums.patches)
         stop = budget.over(state.epoch)
@@ -252,16 +267,17 @@ def fit(
             if progress >= config.mean_share * budget.epochs:
                 model.unlock(noise_variance)
                 state.noise_is_known = True
-        elif stop is None and convergence.reached(state.epoch - 1, free_energy, replaced):
+                figures = figures._replace(noise_variance=noise_variance)
+        elif stop is None and convergence.reached(state.epoch - 1, free_energy, figures.replaced):
             stop = StopReason.CONVERGED
         yield EpochReport(
             epoch=state.epoch,
             progress=1.0 if stop else budget.progress(state.epoch) / budget.epochs,
             patches=sums.patches,
             free_energy=free_energy,
-            noise_std=math.sqrt(float(model.noise_variance)),
-            active_latents=model.active,
-            replaced=replaced,
+            noise_std=math.sqrt(figures.noise_variance),
+            active_latents=figures.active,
+            replaced=figures.replaced,
             learning_rate=sums.learning_rate,
             seconds=seconds,
             stop_reason=stop,
@@ -286,7 +302,10 @@ def _visit(
     def begin(chosen: Tensor) -> Callable[[], Evolved]:
         # Beside gradient steps, an E-step sees the decoder as it is now, before these.
         mine = e_step.fork(copy.deepcopy(model)) if workers > 1 else e_step
-        return lambda: _evolve(mine, patches[chosen], state.variational.states[chosen], config)
+        # What else there is is room for a bit that was flipped in patches visited before.
+        states = state.variational.states[chosen][..., : state.places]
+        most = math.ceil(state.sampled * len(chosen))
+        return lambda: _evolve(mine, patches[chosen], states, config.posterior_mass, most)
 
     def finish(chosen: Tensor, evolved: Evolved) -> None:
         progress = budget.progress(state.epoch + sums.patches / len(order))
@@ -304,15 +323,38 @@ def _visit(
     return sums
 
 
-def _evolve(e_step: EStep, patches: Observations, states: Tensor, config: DenoiseConfig) -> Evolved:
+def _evolve(
+    e_step: EStep, patches: Observations, states: Tensor, mass: float, most: int
+) -> Evolved:
     """Do the E-step of a mini-batch from its states (B, S, K)."""
-    latents = e_step.model.latents
-    before = e_step.evaluate(patches, trim(states, latents))
+    before = e_step.evaluate(patches, states)
     current, replaced = e_step(patches, before)
-    sample = truncate_posterior(current.log_joints, current.states, config.posterior_mass)
+    sample = truncate_posterior(current.log_joints, current.states, mass, most=most)
     free_energy = truncated_free_energy(current.log_joints).sum()
-    ones = expected_ones(sample, latents)
+    ones = expected_ones(sample, e_step.model.latents)
     return Evolved(patches, current, sample, ones, free_energy, replaced.sum())
+
+
+class Figures(NamedTuple):
+    """What there is to tell of an epoch: means over its patches, sigma^2 and sum pi after it."""
+
+    free_energy: float
+    replaced: float
+    noise_variance: float
+    active: float
+
+
+def _look_up(state: TrainingState, sums: EpochSums) -> Figures:
+    """Wait for an epoch, once, and fit the shapes of the next one to what came of it."""
+    model, variational = state.model, state.variational
+    most_ones = count_ones(variational.states, model.latents).max()
+    asked = (sums.free_energy, sums.replaced, sums.sampled, most_ones)
+    found = torch.stack([*asked, model.noise_variance, model.prior.sum()]).tolist()
+    free_energy, replaced, sampled, ones, noise_variance, active = found
+    state.places = max(int(ones), 1)
+    variational.states = variational.states[..., : state.places]
+    state.sampled = SPARE_SAMPLED * sampled / sums.patches
+    return Figures(free_energy / sums.patches, replaced / sums.patches, noise_variance, active)
 
 
 def _finite(free_energy: float, epoch: int) -> float:

@@ -109,10 +109,11 @@ def low_rank(
     """
     root = np.eye(side**2 * noisy.shape[2]) if relative is None else scipy.linalg.sqrtm(relative)
     estimate, current, found = pilot, noisy, []
+    fewer = -(-4 * members // 5)
     for iteration in range(iterations):
         if iteration % 2 == 0:
             found = groups(estimate, side=side, members=members, radius=radius, step=step)
-            members = max(members - 10, 40)
+            members = fewer
         if iteration:
             current = estimate + 0.1 * (noisy - estimate)
         average = Average(noisy.shape, side)

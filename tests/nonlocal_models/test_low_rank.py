@@ -97,7 +97,7 @@ def test_iterations_on_a_small_image(iterations: int, remaining: float, channels
 def test_it_denoises_from_a_poor_pilot() -> None:
     clean = wave(40, 44)
     noisy = add_noise(clean, 25)
-    settings = replace(low_rank_settings(0.5), radius=8, iterations=6)
+    settings = replace(low_rank_settings(0.5, 1), radius=8, iterations=6)
     estimate = low_rank_groups(tensor(noisy), tensor(noisy), 625.0, settings)
     assert psnr(clean, estimate[..., 0].numpy()) > psnr(clean, noisy) + 6
 
@@ -175,7 +175,7 @@ def test_the_spectrum_of_the_noise_is_worth_knowing(blurs: Blurs) -> None:
     clean = wave(40, 44)
     noisy = clean + 25 * filtered_noise(blurs, 40, 44)
     pilot = clean + 0.4 * (noisy - clean)
-    settings = replace(low_rank_settings(0.5), radius=8, iterations=3)
+    settings = replace(low_rank_settings(0.5, 1), radius=8, iterations=3)
     white, coloured = (
         low_rank_groups(tensor(noisy), tensor(pilot), 625.0, settings, spectrum)
         for spectrum in (None, exact_spectrum(blurs))
@@ -196,6 +196,6 @@ def test_an_outlier_far_above_the_noise(peak: float) -> None:
 
 
 def test_more_noise_asks_for_larger_patches_and_groups() -> None:
-    chosen = [low_rank_settings(ratio) for ratio in (0.1, 0.5, 2.0)]
+    chosen = [low_rank_settings(ratio, 1) for ratio in (0.1, 0.5, 2.0)]
     assert [each.patch_size for each in chosen] == sorted({each.patch_size for each in chosen})
     assert chosen[0].members <= chosen[1].members <= chosen[2].members

@@ -47,3 +47,15 @@ def test_blocks_do_not_change_the_groups(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("evodenoise.nonlocal_models.matching.BLOCK", 1)
     assert len(usual) == 70
     assert groups() == usual
+
+
+@pytest.mark.parametrize("at_once", [2, 32])
+def test_blocks_done_together_find_the_same_groups(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where blocks at the border have as many candidates as those inside."""
+    image = torch.rand(30, 70, 1, generator=torch.Generator().manual_seed(0))
+    usual = torch.cat([*match_groups(image, SMALL)])
+    monkeypatch.setattr("evodenoise.nonlocal_models.matching._blocks_at_once", lambda _: at_once)
+    together = torch.cat([*match_groups(image, SMALL)])
+    assert torch.equal(together.sort(1).values, usual.sort(1).values)

@@ -31,7 +31,7 @@ def picture(height: int = 20, width: int = 22, channels: int = 1) -> tuple[Tenso
 @pytest.mark.parametrize("channels", [1, 3])
 def test_full_is_six_parts_low_rank_and_four_parts_gaussian(channels: int) -> None:
     noisy, pilot = picture(channels=channels)
-    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5))
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5, channels))
     gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, channels))
     expected = 0.6 * low_rank + 0.4 * gaussian
     assert (low_rank - gaussian).abs().max() > 0.05
@@ -42,7 +42,7 @@ def test_full_is_six_parts_low_rank_and_four_parts_gaussian(channels: int) -> No
 def test_both_models_are_told_the_spectrum_of_the_noise() -> None:
     noisy, pilot = picture()
     spectrum = exact_spectrum((0.3, 1.0))
-    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5), spectrum)
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5, 1), spectrum)
     gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, 1), spectrum)
     refined = [
         refine(noisy, pilot, VARIANCE, each, spectrum=spectrum)
@@ -65,7 +65,7 @@ def test_nothing_to_refine(refinement: str, variance: float) -> None:
 
 def test_sizes_are_averaged_and_the_step_is_respected() -> None:
     noisy, pilot = picture()
-    gaussian, low_rank = gaussian_settings(0.5, 1), low_rank_settings(0.5)
+    gaussian, low_rank = gaussian_settings(0.5, 1), low_rank_settings(0.5, 1)
     for step in (2, 5):
         estimates = [
             0.6 * low_rank_groups(noisy, pilot, VARIANCE, _resized(low_rank, added, step))

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from evodenoise.tvae.operators import (
     crossover,
-    flip_by_gain,
+    flip_parents,
     flip_probabilities,
     flip_sparsely,
-    flip_uniformly,
     leading_entries,
     select_parents,
 )
@@ -136,16 +135,18 @@ def test_without_a_mate_or_a_cut_nothing_changes(parents: int, latents: int) -> 
     assert torch.equal(unpack_states(crossed, latents), unpack_states(states, latents))
 
 
-# --- uniform flips
+# --- flips of one bit
 
 
 @pytest.mark.parametrize("code", [[0] * 10, [1] * 10, [1, 0, 0, 1, 0, 1, 0, 0, 0, 1]])
-def test_a_uniform_flip_hits_every_bit_equally_often(code: list[int]) -> None:
-    flipped = flip_uniformly(copies(code, 20_000), 10, generator=generator())
-    changed = unpack_states(flipped, 10) ^ torch.tensor(code).bool()
-    assert (changed.sum(1) == 1).all()
-    for frequency in changed.double().mean(0):
-        assert frequency == pytest.approx(0.1, abs=0.013)  # six standard errors
+def test_an_offspring_is_its_parent_but_for_one_bit(code: list[int]) -> None:
+    parents = pack_states(torch.tensor([[[0, 1] * 5, code]]))
+    flips = torch.arange(20)[None]
+    codes = unpack_states(flip_parents(parents, flips, 10), 10)[0]
+    for flip, offspring in enumerate(codes):
+        expected = torch.tensor([0, 1] * 5 if flip < 10 else code).bool()
+        expected[flip % 10] ^= True
+        assert torch.equal(offspring, expected)
 
 
 # --- sparsity-driven flips
@@ -300,7 +301,8 @@ def test_guided_offspring_are_the_flips_of_highest_score() -> None:
     latents = 5
     parents = some_states(20, 3, latents)
     scores = torch.randn(20, 3, latents, generator=generator())
-    offspring = unpack_states(flip_by_gain(parents, scores, 4), latents)
+    flips = leading_entries(scores.flatten(1), 4)
+    offspring = unpack_states(flip_parents(parents, flips, latents), latents)
     codes = unpack_states(parents, latents)
     for patch in range(20):
         best = scores[patch].flatten().topk(4).indices.tolist()
@@ -316,7 +318,8 @@ def test_guided_offspring_of_many_latents_hold_the_best_flip_and_none_twice() ->
     latents = 100
     parents = pack_states(torch.eye(latents)[None, :2])
     scores = torch.randn(1, 2, latents, generator=generator())
-    offspring = unpack_states(flip_by_gain(parents, scores, 6), latents)[0]
+    flips = leading_entries(scores.flatten(1), 6)
+    offspring = unpack_states(flip_parents(parents, flips, latents), latents)[0]
     best = int(scores.argmax())
     expected = torch.eye(latents)[best // latents].bool()
     expected[best % latents] ^= True
@@ -327,4 +330,5 @@ def test_guided_offspring_of_many_latents_hold_the_best_flip_and_none_twice() ->
 
 def test_there_are_no_more_guided_offspring_than_flips() -> None:
     parents = pack_states(every_code(2)[None, :3])
-    assert flip_by_gain(parents, torch.zeros(1, 3, 2), 50).shape[1] == 6
+    flips = leading_entries(torch.zeros(1, 3 * 2), 50)
+    assert flip_parents(parents, flips, 2).shape[1] == 6

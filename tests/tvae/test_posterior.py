@@ -104,9 +104,9 @@ def test_the_fewest_best_states_that_carry_the_mass_are_kept(
     log_joints, states, mass = drawn
     weights = posterior_weights(log_joints.double())
     sample = truncate_posterior(log_joints, states, mass)
-    assert torch.equal(sample.owners, sample.owners.sort().values)
+    assert sample.wanted == (sample.weights > 0).sum()
     for patch in range(len(states)):
-        mine = sample.owners == patch
+        mine = (sample.owners == patch) & (sample.weights > 0)
         places = [states[patch].tolist().index(state) for state in sample.states[mine].tolist()]
         assert len(places) == len(set(places)) >= 1
         kept = weights[patch, places]
@@ -121,10 +121,11 @@ def test_the_fewest_best_states_that_carry_the_mass_are_kept(
 
 def test_the_best_state_alone_may_carry_it_all() -> None:
     log_joints = torch.tensor([[-9.0, 0.0, -8.0], [-50.0, -90.0, 0.0]])
-    sample = truncate_posterior(log_joints, some_states(2, 3, 4), 0.99)
-    assert sample.owners.tolist() == [0, 1]
-    assert torch.equal(sample.states[0], some_states(2, 3, 4)[0, 1])
-    assert torch.equal(sample.states[1], some_states(2, 3, 4)[1, 2])
+    sample = truncate_posterior(log_joints, some_states(2, 3, 4), 0.99, most=2)
+    assert sorted(sample.owners.tolist()) == [0, 1]
+    places = sample.owners.argsort()
+    assert torch.equal(sample.states[places[0]], some_states(2, 3, 4)[0, 1])
+    assert torch.equal(sample.states[places[1]], some_states(2, 3, 4)[1, 2])
     assert sample.weights.tolist() == [1, 1]
 
 
@@ -145,11 +146,30 @@ def test_the_parts_of_a_sample_are_the_sample(size: int) -> None:
     parts = list(sample.split(size))
     assert all(0 < len(part.owners) <= size for part in parts)
     for name in ("owners", "states", "weights"):
-        together = torch.cat([getattr(part, name) for part in parts])
+        together = torch.empty_like(getattr(sample, name))
+        for first, part in enumerate(parts):
+            together[first :: len(parts)] = getattr(part, name)
         assert torch.equal(together, getattr(sample, name))
 
 
 def test_of_equal_states_no_more_than_it_takes_are_kept() -> None:
     for mass, expected in ((0.25, 1), (0.5, 2), (0.6, 3), (0.75, 3), (1.0, 4)):
         sample = truncate_posterior(torch.zeros(1, 4), some_states(1, 4, 4), mass)
-        assert sample.weights.tolist() == pytest.approx([1 / expected] * expected)
+        dropped = 4 - expected
+        assert sample.weights.tolist() == pytest.approx([1 / expected] * expected + [0] * dropped)
+
+
+def test_of_too_short_a_list_the_lightest_are_left_out_and_the_others_stand_for_them() -> None:
+    log_joints = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0], [0.4, 0.35, 0.25]]).log()
+    sample = truncate_posterior(log_joints, some_states(3, 3, 4), 1.0, most=4)
+    assert sample.owners.tolist() == [1, 0, 2, 2]
+    expected = 3 / 2.15 * torch.tensor([0.9, 0.5, 0.4, 0.35])
+    assert sample.weights.tolist() == pytest.approx(expected.tolist())
+    assert sample.wanted == 8
+
+
+def test_parts_carry_about_as_much_weight_as_each_other() -> None:
+    log_joints = 3 * torch.randn(200, 6, generator=generator())
+    sample = truncate_posterior(log_joints, some_states(200, 6, 4), 0.9, most=800)
+    carried = [float(part.weights.sum()) for part in sample.split(200)]
+    assert carried == pytest.approx([50.0] * 4, abs=1.0)
