@@ -129,10 +129,10 @@ class Cluster:
             import os
 
             try:
-                import evodenoise
+                from evodenoise import __version__
             except ImportError:
                 return "", True
-            return str(evodenoise.__version__), os.path.isdir(folder)  # noqa: PTH112
+            return __version__, os.path.isdir(folder)  # noqa: PTH112
 
         answers: Mapping[str, tuple[str, bool]] = self.client.run(answer)
         return answers

@@ -41,6 +41,9 @@ product of the members is the smaller one."""
 COLOUR_MEMBERS = 70
 """In colour, where the values of a patch are three times as many."""
 
+LEAST_SQUARE = 1e-12
+"""Of a singular value; smaller ones are rounding."""
+
 KEPT_MEMBERS = 0.8
 """Groups found anew are smaller, as the estimate tells better who is alike."""
 
@@ -231,8 +234,13 @@ def shrink_groups(patches: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tens
     product = (
         centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     )  # (G, M, M) or (G, D, D)
-    squares, basis = torch.linalg.eigh(product)
-    values = squares.clamp(min=1e-12).sqrt()
+    # Of nearly singular matrices some solvers make NaN; a multiple of the identity, far below the
+    # noise, has no part in the axes.
+    offset = LEAST_SQUARE + 1e-3 * noise_variance
+    identity = torch.eye(product.shape[1], dtype=product.dtype, device=product.device)
+    squares, basis = torch.linalg.eigh(product + offset[:, None, None] * identity)
+    squares = squares - offset[:, None]
+    values = squares.clamp(min=LEAST_SQUARE).sqrt()
     threshold = 4 * LOG_SUM_WEIGHT * math.sqrt(patches.shape[1]) * noise_variance[:, None]
     excess = (squares - threshold).clamp(min=0)
     gain = (0.5 * (1 + excess.sqrt() / values)).where(squares > threshold, 0)  # x / s
