@@ -11,7 +11,14 @@ from torch import Tensor
 
 from evodenoise.config.settings import Clipped, DenoiseConfig, Noise
 from evodenoise.denoising.levelling import Levelling
-from evodenoise.denoising.model_file import CODEBOOK, SPECTRUM, Header, pack, unpack
+from evodenoise.denoising.model_file import (
+    COARSER,
+    CODEBOOK,
+    SPECTRUM,
+    Header,
+    pack,
+    unpack,
+)
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.errors import ConfigError, ImageError
 from evodenoise.noise.spectrum import NoiseSpectrum
@@ -43,6 +50,11 @@ class Checkpoint:
         What gave noise that follows the signal one level.
     spectrum : NoiseSpectrum or None
         Of that noise, over frequency; None: it was white.
+    coarser : Checkpoint or None
+        What was learned from the images at half their size, and removed before; None: nothing.
+    share : float
+        Of the image in a mixture with what that model makes of half its size; 1: not mixed, but
+        the part that it calls noise was removed.
     """
 
     latents: int
@@ -56,6 +68,8 @@ class Checkpoint:
     scaling: Scaling
     levelling: Levelling | None = None
     spectrum: NoiseSpectrum | None = None
+    coarser: "Checkpoint | None" = None
+    share: float = 1.0
 
     @classmethod
     def of(
@@ -66,6 +80,7 @@ class Checkpoint:
         scaling: Scaling,
         levelling: Levelling | None = None,
         spectrum: NoiseSpectrum | None = None,
+        coarser: "Checkpoint | None" = None,
     ) -> "Checkpoint":
         """Take down what a sibling image will need, on the CPU.
 
@@ -83,6 +98,8 @@ class Checkpoint:
             Of its noise.
         spectrum : NoiseSpectrum, optional
             Of its noise, once it has one level.
+        coarser : Checkpoint, optional
+            Of half its size.
         """
         return cls(
             latents=model.latents,
@@ -96,7 +113,13 @@ class Checkpoint:
             scaling=scaling,
             levelling=levelling,
             spectrum=spectrum,
+            coarser=coarser,
         )
+
+    @property
+    def scales(self) -> int:
+        """How many models there are, of smaller and smaller images."""
+        return 1 if self.coarser is None else 1 + self.coarser.scales
 
     def build(self, device: torch.device) -> BinaryLatentVAE:
         """Make the model on a device."""
@@ -160,7 +183,10 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Serialise the model: tensors, numbers and text, no code."""
-        header = Header(
+        return pack(self._header(), self._tensors())
+
+    def _header(self) -> Header:
+        return Header(
             latents=self.latents,
             hidden=self.hidden,
             patch_size=self.patch_size,
@@ -170,11 +196,18 @@ class Checkpoint:
             coloured=self.spectrum is not None,
             scaling=self.scaling,
             levelling=self.levelling,
+            share=self.share,
+            coarser=None if self.coarser is None else self.coarser._header(),
         )
+
+    def _tensors(self) -> dict[str, Tensor]:
         tensors = {**self.weights, CODEBOOK: self.codebook}
         if self.spectrum is not None:
             tensors[SPECTRUM] = torch.from_numpy(self.spectrum.density).float()
-        return pack(header, tensors)
+        if self.coarser is not None:
+            below = self.coarser._tensors()
+            tensors.update({f"{COARSER}{name}": value for name, value in below.items()})
+        return tensors
 
 
 def read_model(path: str | Path) -> Checkpoint:
@@ -195,8 +228,15 @@ def read_model(path: str | Path) -> Checkpoint:
     ModelError
         If the file cannot be read, is damaged, foreign, or of another version.
     """
-    header, tensors = unpack(Path(path))
-    codebook, density = tensors.pop(CODEBOOK), tensors.pop(SPECTRUM, None)
+    return _assemble(*unpack(Path(path)))
+
+
+def _assemble(header: Header, tensors: dict[str, Tensor]) -> Checkpoint:
+    """Make a model of what its file holds."""
+    own = {name: value for name, value in tensors.items() if not name.startswith(COARSER)}
+    below = {name.removeprefix(COARSER): tensors[name] for name in tensors.keys() - own.keys()}
+    codebook, density = own.pop(CODEBOOK), own.pop(SPECTRUM, None)
+    fields = {name: value for name, value in vars(header).items() if name != "coloured"}
+    fields["coarser"] = None if header.coarser is None else _assemble(header.coarser, below)
     spectrum = None if density is None else NoiseSpectrum.of(density.numpy())
-    sizes = {name: value for name, value in vars(header).items() if name != "coloured"}
-    return Checkpoint(weights=tensors, codebook=codebook, spectrum=spectrum, **sizes)
+    return Checkpoint(weights=own, codebook=codebook, spectrum=spectrum, **fields)

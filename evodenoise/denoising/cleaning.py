@@ -44,12 +44,15 @@ class Tools:
         Called with each `EpochReport`; if it returns True, training stops there.
     on_reconstruction : callable or None
         Called with the share of the reconstruction that is done.
+    patches : int or None
+        How many are to be rebuilt within the time limit; None: those of the images themselves.
     """
 
     generator: torch.Generator
     model: Checkpoint | None = None
     on_epoch: OnEpoch | None = None
     on_reconstruction: OnShare | None = None
+    patches: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +142,15 @@ class Ready:
             levelling = choose_levelling(channels, config, noise)
             if not config.epochs:
                 raise ConfigError("0 epochs leave the model untrained; ask for at least one")
-        levelled = Levelled.of(channels, noise, levelling)
+        levelled = Levelled.of(channels, noise, levelling, brought=model is not None)
         if levelling is not None:
             config = replace(config, noise_std=None)
         finest = remove_coarse(
-            levelled.channels, config, levelled.noise, partial(_estimate, tools=tools)
+            levelled.channels,
+            config,
+            levelled.noise,
+            partial(_estimate, tools=tools),
+            model=model,
         )
         prepared = prepare(
             finest.channels,
@@ -151,6 +158,7 @@ class Ready:
             finest.noise,
             checkpoint=model,
             deadline=deadline,
+            patches=tools.patches,
             generator=tools.generator,
         )
         return cls(levelled, finest, prepared, noise)
@@ -174,6 +182,7 @@ class Ready:
             self.prepared.scaling,
             self.levelled.levelling,
             self.levelled.noise.spectrum,
+            self.finest.coarser,
         )
 
     def train(self, tools: Tools) -> tuple[tuple[EpochReport, ...], Fitted]:
@@ -246,15 +255,57 @@ def clean(
     )
 
 
-def _estimate(
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What was learned from images, none of which has been denoised.
+
+    Attributes
+    ----------
+    model : Checkpoint
+        The model.
+    noise_std : float
+        Noise level that was used, in pixel units; 0: there is none.
+    history : tuple of EpochReport
+        Of the finest scale.
+    """
+
+    model: Checkpoint
+    noise_std: float
+    history: tuple[EpochReport, ...]
+
+
+def learn(
     channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate, tools: Tools
-) -> Array:
-    """Estimate values (T, Y, X, C) whose noise has one level, by a model of their own."""
+) -> Learned:
+    """Train a model on channels, as `clean` does, and leave them as they are.
+
+    Raises
+    ------
+    ImageError, ConfigError, TrainingError
+        As there.
+    """
+    ready = Ready.of(channels, config, noise, tools)
+    history, fitted = ready.train(tools)
+    return Learned(ready.keep(fitted), ready.level, history)
+
+
+def _estimate(
+    finest: Finest, config: DenoiseConfig, model: Checkpoint | None, tools: Tools
+) -> tuple[Array, Checkpoint]:
+    """Estimate values (T, Y, X, C) whose noise has one level, by a model of their scale."""
     started = time.perf_counter()
     deadline = None if config.time_limit is None else started + config.time_limit
-    prepared = prepare(channels, config, noise, deadline=deadline, generator=tools.generator)
-    ready = Ready(Levelled(channels, noise, None), Finest(channels, noise), prepared, noise)
-    return _run(ready, Tools(tools.generator, on_epoch=tools.on_epoch)).values
+    prepared = prepare(
+        finest.channels,
+        config if model is None else model.configure(config),
+        finest.noise,
+        checkpoint=model,
+        deadline=deadline,
+        generator=tools.generator,
+    )
+    ready = Ready(Levelled(finest.channels, finest.noise, None), finest, prepared, finest.noise)
+    outcome = _run(ready, Tools(tools.generator, model, tools.on_epoch))
+    return outcome.values, ready.keep(outcome.fitted)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from evodenoise.config.presets import LONGEST_STRETCH
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
+from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.scales import double, fine_spectrum, halve, halve_spectrum, reaches_far
 from evodenoise.noise.spectrum import NoiseSpectrum
 
 Array = npt.NDArray[Any]
-Estimate = Callable[[DistinctChannels, DenoiseConfig, NoiseEstimate], Array]
 
 MOST_SCALES = 3
 LEAST_SIDE = 96
@@ -50,11 +50,17 @@ class Finest:
         What is left of it, of one level.
     share : float
         Its standard deviation over that of all of the noise that was read.
+    coarser : Checkpoint or None
+        What was learned at half the size; None: nothing was removed there.
     """
 
     channels: DistinctChannels
     noise: NoiseEstimate
     share: float = 1.0
+    coarser: Checkpoint | None = None
+
+
+Estimate = Callable[[Finest, DenoiseConfig, Checkpoint | None], tuple[Array, Checkpoint | None]]
 
 
 def remove_coarse(
@@ -63,6 +69,7 @@ def remove_coarse(
     noise: NoiseEstimate,
     estimate: Estimate,
     *,
+    model: Checkpoint | None = None,
     scale: int = 0,
 ) -> Finest:
     """Remove the part of the noise that coarser scales show, if it reaches so far.
@@ -76,7 +83,9 @@ def remove_coarse(
     noise : NoiseEstimate
         That of the values.
     estimate : callable
-        Denoises values at one scale by settings and what is known of their noise.
+        Denoises values at one scale by settings and a model, or one that it trains.
+    model : Checkpoint, optional
+        Of this scale; it brings those of coarser ones along.
     scale : int
         How many times the size has been halved.
 
@@ -86,23 +95,28 @@ def remove_coarse(
         The values as they are if their noise is white or reaches no further than a patch.
     """
     spectrum, shape = noise.spectrum, channels.values.shape
+    coarser = None if model is None else model.coarser
     if spectrum is None:
         return Finest(channels, noise)
     margin = MARGINS[scale] if shape[-1] > 1 else 1.0
-    if scale + 1 == MOST_SCALES or not _is_coarse(spectrum, shape, config):
+    if model is not None:
+        looks = coarser is not None and min(shape[1:3]) >= 2 * coarser.patch_size
+    else:
+        looks = scale + 1 < MOST_SCALES and _is_coarse(spectrum, shape, config)
+    if not looks:
         return Finest(channels, noise.of_level(margin * noise.level), margin)
     values, gaps = halve(channels.values, channels.missing)
     variance, coarse = halve_spectrum(spectrum)
     small = replace(channels, values=values, missing=gaps)
     below = replace(noise.of_level(noise.level * math.sqrt(variance)), spectrum=coarse)
     quick = shorten(config, shape, work=WORK, time=TIME)
-    rest = remove_coarse(small, quick, below, estimate, scale=scale + 1)
-    found = estimate(rest.channels, quick, rest.noise)
+    rest = remove_coarse(small, quick, below, estimate, model=coarser, scale=scale + 1)
+    found, learned = estimate(rest, quick, coarser)
     variance, fine = fine_spectrum(spectrum, LEFT)
     share = margin * math.sqrt(variance)
     left = replace(noise.of_level(share * noise.level), spectrum=fine)
     better = channels.values + double(found - values, shape)
-    return Finest(replace(channels, values=better), left, share)
+    return Finest(replace(channels, values=better), left, share, learned)
 
 
 def _is_coarse(spectrum: NoiseSpectrum, shape: tuple[int, ...], config: DenoiseConfig) -> bool:
@@ -131,6 +145,6 @@ def shorten(
     limit = config.time_limit
     return replace(
         config,
-        epochs=max(1, round(config.epochs * work * stretch)),
+        epochs=max(1, round(config.epochs * work * stretch)) if config.epochs else 0,
         time_limit=None if limit is None else limit * time,
     )

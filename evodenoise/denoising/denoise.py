@@ -17,9 +17,9 @@ from evodenoise.denoising.checks import (
     check_image,
     make_generator,
 )
-from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Ready, Tools, clean
+from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
 from evodenoise.denoising.denoiser import OnShare
-from evodenoise.denoising.low_counts import clean_few_counts
+from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import check_channels, known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
 from evodenoise.errors import ConfigError, ImageError, ModelError
@@ -160,8 +160,7 @@ def denoise_stack(
     else:
         tools = Tools(generator, model, on_epoch, on_reconstruction)
         known = _known_noise(channels, config, noise)
-        denoise_channels = clean if model is not None else clean_few_counts
-        found = denoise_channels(channels, config, known, tools)
+        found = clean_few_counts(channels, config, known, tools)
     return _result(found, channels, noisy, impulses, str(generator.device))
 
 
@@ -277,9 +276,7 @@ def train_model(
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
     tools = Tools(generator, on_epoch=on_epoch)
-    ready = Ready.of(channels, config, _known_noise(channels, config, noise), tools)
-    _, fitted = ready.train(tools)
-    return ready.keep(fitted)
+    return learn_few_counts(channels, config, _known_noise(channels, config, noise), tools).model
 
 
 def _like(estimate: Array, image: Array) -> Array:

@@ -91,6 +91,8 @@ class Denoiser:
         Source of randomness, on the images' device.
     spectrum : NoiseSpectrum or None
         Of the noise, over frequency; None: white.
+    patches : int or None
+        How many are to be rebuilt until the deadline; None: those of the images.
     """
 
     sources: tuple[PatchSource, ...]
@@ -99,6 +101,7 @@ class Denoiser:
     deadline: float | None
     generator: torch.Generator
     spectrum: NoiseSpectrum | None = None
+    patches: int | None = None
 
     def train(
         self, checkpoint: Checkpoint | None, on_epoch: Callable[[EpochReport], bool]
@@ -137,7 +140,7 @@ class Denoiser:
         budget = Budget(
             config.epochs,
             deadline=self.deadline,
-            patches=sum(source.grid.patches for source in self.sources),
+            patches=self.patches or sum(source.grid.patches for source in self.sources),
             later_passes=PASSES[config.refinement],
         )
         for report in fit(

@@ -120,9 +120,14 @@ class Levelled:
 
     @classmethod
     def of(
-        cls, channels: DistinctChannels, noise: NoiseEstimate, levelling: Levelling | None
+        cls,
+        channels: DistinctChannels,
+        noise: NoiseEstimate,
+        levelling: Levelling | None,
+        *,
+        brought: bool = False,
     ) -> "Levelled":
-        """Apply a levelling, if there is one.
+        """Apply a levelling, if there is one; `brought` with the model of other images.
 
         Raises
         ------
@@ -133,10 +138,11 @@ class Levelled:
             return cls(channels, noise, None)
         seen = channels.values[~channels.missing]
         unit = levelling.level(seen)
-        _check_unit(unit, seen)
+        if not brought:
+            _check_unit(unit, seen)
         applied = replace(channels, values=levelling.apply(channels.values))
         own = NoiseEstimate.none(len(levelling.maps))
-        if noise.spectrum is None:
+        if noise.spectrum is None and not brought:
             own = noise_of(applied, NoiseKind.WHITE)  # for the correlation of the channels
         own = replace(own.of_level(1.0), spectrum=noise.spectrum)
         return cls(applied, own, levelling, unit, levelling.log_slope(seen))

@@ -12,6 +12,7 @@ Dimensions: T pages, Y, X height and width, C channels.
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,8 +21,10 @@ import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
-from evodenoise.denoising.cleaning import Cleaned, Tools, clean
+from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.denoising.cleaning import Cleaned, Learned, Tools, clean, learn
 from evodenoise.denoising.coarse_scales import shorten
+from evodenoise.noise.curves import PhotonNoise
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.scales import double, halve
 from evodenoise.noise.stabilisation import ANSCOMBE
@@ -72,13 +75,55 @@ class Counting(NamedTuple):
         """Take it from a record; None: its noise is not that of photons alone."""
         if noise.photons is None or noise.spectrum is not None:
             return None
-        names = ("gain", "readout", "offset")
-        return cls(*(np.array([getattr(each, name) for each in noise.photons]) for name in names))
+        return cls._of(noise.photons)
 
     def counts(self, values: Array) -> Floats:
         """Turn pixels (..., C) into counts."""
         counted: Floats = (values - self.offset) / self.gain
         return counted
+
+    @classmethod
+    def of_model(cls, model: Checkpoint) -> "Counting | None":
+        """Take it from a model that was trained on mixtures."""
+        curves = [] if model.levelling is None else [one.curve for one in model.levelling.maps]
+        photons = [curve.scaled(1 / model.share).photon for curve in curves]
+        known = [each for each in photons if each is not None]
+        return cls._of(known) if known and len(known) == len(curves) else None
+
+    @classmethod
+    def _of(cls, photons: Sequence[PhotonNoise]) -> "Counting":
+        names = ("gain", "readout", "offset")
+        return cls(*(np.array([getattr(each, name) for each in photons]) for name in names))
+
+
+class Mixture(NamedTuple):
+    """An image of few photons and what its half size tells, mixed.
+
+    Attributes
+    ----------
+    channels : DistinctChannels
+        The mixture.
+    noise : NoiseEstimate
+        Of the mixture.
+    share : float
+        Of the image.
+    config : DenoiseConfig
+        Settings, with the time that is left.
+    tools : Tools
+        With the model of mixtures, if one was brought.
+    coarser : Checkpoint or None
+        What was learned at half the size; None: neighbours were averaged.
+    seconds : float
+        What it took.
+    """
+
+    channels: DistinctChannels
+    noise: NoiseEstimate
+    share: float
+    config: DenoiseConfig
+    tools: Tools
+    coarser: Checkpoint | None
+    seconds: float
 
 
 def clean_few_counts(
@@ -95,40 +140,74 @@ def clean_few_counts(
     noise : NoiseEstimate
         What is known of the noise.
     tools : Tools
-        Randomness, and whom to tell; without a model.
+        Randomness, a model to start from, and whom to tell.
 
     Returns
     -------
     Cleaned
-        Without a model if the channels hold few photons, for none has learned images like these.
+        The estimate.
     """
-    counting = Counting.of(noise)
-    share = None if counting is None else choose_share(channels, counting)
-    if counting is None or share is None:
+    mixture = _mixture(channels, config, noise, tools)
+    if mixture is None:
         return clean(channels, config, noise, tools)
+    result = clean(mixture.channels, mixture.config, mixture.noise, mixture.tools)
+    return replace(
+        result,
+        noise=noise,
+        noise_std=result.noise_std / mixture.share,
+        model=result.model and _of_mixtures(result.model, mixture),
+        training_seconds=result.training_seconds + mixture.seconds,
+    )
+
+
+def learn_few_counts(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate, tools: Tools
+) -> Learned:
+    """Train a model as `clean_few_counts` does, and leave the channels as they are."""
+    mixture = _mixture(channels, config, noise, tools)
+    if mixture is None:
+        return learn(channels, config, noise, tools)
+    learned = learn(mixture.channels, mixture.config, mixture.noise, mixture.tools)
+    return replace(
+        learned,
+        model=_of_mixtures(learned.model, mixture),
+        noise_std=learned.noise_std / mixture.share,
+    )
+
+
+def _of_mixtures(model: Checkpoint, mixture: Mixture) -> Checkpoint:
+    return replace(model, share=mixture.share, coarser=mixture.coarser)
+
+
+def _mixture(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate, tools: Tools
+) -> Mixture | None:
+    """Mix channels of few photons with what half their size tells; None: there are enough."""
+    model, share = tools.model, None
+    if model is None:
+        counting = Counting.of(noise)
+        share = None if counting is None else choose_share(channels, counting)
+    else:
+        counting = Counting.of_model(model)
+        share = model.share if model.share < 1 else None
+    if counting is None or share is None:
+        return None
     started = time.perf_counter()
-    values = channels.values
-    if min(values.shape[1:3]) < SMALLEST_SIDE:
+    values, coarser = channels.values, None if model is None else model.coarser
+    if min(values.shape[1:3]) < SMALLEST_SIDE or (model is not None and coarser is None):
         guide = smooth(values, counting)
     else:
         small, gaps = halve(values, channels.missing)
         # Of the mean of four pixels, both parts of the noise have a quarter of the variance.
         quick = shorten(config, values.shape, work=COARSE_WORK, time=COARSE_TIME)
         half = replace(channels, values=small, missing=gaps)
-        found = clean_few_counts(half, quick, noise.rescaled(0.5), tools)
-        guide = double(found.values, values.shape)
+        found = clean_few_counts(half, quick, noise.rescaled(0.5), replace(tools, model=coarser))
+        guide, coarser = double(found.values, values.shape), found.model
     mixed = replace(channels, values=mix(channels, guide, share, counting))
     seconds = time.perf_counter() - started
     if config.time_limit is not None:
         config = replace(config, time_limit=max(config.time_limit - seconds, 0.01))
-    result = clean(mixed, config, noise.rescaled(share), tools)
-    return replace(
-        result,
-        noise=noise,
-        noise_std=result.noise_std / share,
-        model=None,
-        training_seconds=result.training_seconds + seconds,
-    )
+    return Mixture(mixed, noise.rescaled(share), share, config, tools, coarser, seconds)
 
 
 def choose_share(channels: DistinctChannels, counting: Counting) -> float | None:

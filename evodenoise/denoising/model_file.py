@@ -2,12 +2,13 @@
 
 A safetensors file. Its metadata has one entry, ``evodenoise``, a JSON document::
 
-    {"format_version": 3,
+    {"format_version": 4,
      "latents": H, "hidden": [H_1, ...], "patch_size": p, "channels": C,
      "covariance": true, "unlocked": true, "coloured": false,
      "scaling": {"peak": ..., "deviation": ..., "offset": [C], "mixing": [C x C]},
      "levelling": null or, for each channel, {"values": [K], "stds": [K], "gain": ...,
-                  "low": ..., "high": ..., "bounds": null or [2], "restore": false}}
+                  "low": ..., "high": ..., "bounds": null or [2], "restore": false},
+     "share": 0 < ... <= 1, "coarser": null or the same again, of half the size}
 
 and its tensors, with D = p*p*C and E = 2 D outputs if there is a covariance, else D, are::
 
@@ -15,16 +16,17 @@ and its tensors, with D = p*p*C and E = 2 D outputs if there is a covariance, el
     decoder.weights.i (H_(i+2), H_(i+1)), decoder.biases.i (H_(i+2),), the last of E outputs
     codebook (M, K), of int16, all others of float32
     spectrum (C, 32, 32), of the noise, if it is coloured
+    coarser.prior, coarser.coarser.prior and so on: of the models of smaller images
 
 A file is believed only after the sizes in its header have been found in range, and each tensor to
 be of the type and the shape that they demand; no more is allocated than the file holds.
-Version 1 was a pickle, which can hold code, and version 2 knew white noise of one level only;
-neither is read.
+Version 1 was a pickle, which can hold code, version 2 knew white noise of one level only, and
+version 3 no coarser scales; none of them is read.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +45,7 @@ from evodenoise.errors import ModelError
 from evodenoise.noise.spectrum import FREQUENCIES
 
 ENTRY = "evodenoise"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 LARGEST_FILE = 1 << 30
 """Bytes; no model comes near it."""
 
@@ -54,10 +56,13 @@ LARGEST_PATCH = 1024
 """Pixels a side; the file of such a model would be larger than the largest."""
 
 MOST_CHANNELS = 4
+MOST_SCALES = 8
+"""Models of smaller and smaller images."""
+
 MOST_UNEQUAL = 1e6
 """Condition of the mixture of channels; 10 at most is ever made."""
 
-CODEBOOK, SPECTRUM = "codebook", "spectrum"
+CODEBOOK, SPECTRUM, COARSER = "codebook", "spectrum", "coarser."
 NO_MODEL = "is damaged or not a model of evodenoise; --save-model writes one"
 
 
@@ -74,30 +79,38 @@ class Header:
     coloured: bool
     scaling: Scaling
     levelling: Levelling | None = None
+    share: float = 1.0
+    coarser: "Header | None" = None
 
-    def to_json(self) -> str:
-        """Write it as in the file."""
+    def to_json(self) -> dict[str, Any]:
+        """Take it down as in the file."""
         scaling = self.scaling
-        return json.dumps(
-            {
-                "format_version": FORMAT_VERSION,
-                **{name: getattr(self, name) for name in SIZES},
-                "hidden": list(self.hidden),
-                "covariance": self.covariance,
-                "unlocked": self.unlocked,
-                "coloured": self.coloured,
-                "scaling": {
-                    "peak": scaling.peak,
-                    "deviation": scaling.deviation,
-                    "offset": scaling.offset.tolist(),
-                    "mixing": scaling.mixing.tolist(),
-                },
-                "levelling": self.levelling and self.levelling.to_json(),
-            }
-        )
+        return {
+            **{name: getattr(self, name) for name in SIZES},
+            "hidden": list(self.hidden),
+            "covariance": self.covariance,
+            "unlocked": self.unlocked,
+            "coloured": self.coloured,
+            "scaling": {
+                "peak": scaling.peak,
+                "deviation": scaling.deviation,
+                "offset": scaling.offset.tolist(),
+                "mixing": scaling.mixing.tolist(),
+            },
+            "levelling": self.levelling and self.levelling.to_json(),
+            "share": self.share,
+            "coarser": self.coarser and self.coarser.to_json(),
+        }
+
+    def scales(self) -> Iterator[tuple[str, "Header"]]:
+        """List the headers of all models, and what the names of their tensors begin with."""
+        yield "", self
+        if self.coarser is not None:
+            for start, header in self.coarser.scales():
+                yield f"{COARSER}{start}", header
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """List the shapes of all tensors but the codebook, whose sizes are free."""
+        """List the shapes of its own tensors but the codebook, whose sizes are free."""
         pixels = self.patch_size**2 * self.channels
         outputs = 2 * pixels if self.covariance else pixels
         shapes: dict[str, tuple[int, ...]] = {
@@ -138,7 +151,8 @@ def pack(header: Header, tensors: Mapping[str, Tensor]) -> bytes:
         The file.
     """
     kept = {name: value.detach().contiguous() for name, value in tensors.items()}
-    return save(kept, {ENTRY: header.to_json()})
+    document = {"format_version": FORMAT_VERSION, **header.to_json()}
+    return save(kept, {ENTRY: json.dumps(document)})
 
 
 def unpack(path: Path) -> tuple[Header, dict[str, Tensor]]:
@@ -167,8 +181,10 @@ def unpack(path: Path) -> tuple[Header, dict[str, Tensor]]:
             header = _parse((file.metadata() or {}).get(ENTRY))
             _check_shapes(file, header)
             # Copies: what the file is mapped to would go with the file.
-            tensors = {name: file.get_tensor(name).clone() for name in (*header.shapes(), CODEBOOK)}
-        _check_values(header, tensors)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        for start, each in header.scales():
+            own = {name: tensors[f"{start}{name}"] for name in (*each.shapes(), CODEBOOK)}
+            _check_values(each, own)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except OSError as error:
@@ -213,6 +229,11 @@ def _parse(text: str | None) -> Header:
             f"version {str(version)[:20]!r} of the format; this evodenoise reads version "
             f"{FORMAT_VERSION}; train the model anew or update"
         )
+    return _parse_header(document, MOST_SCALES)
+
+
+def _parse_header(document: Any, scales: int) -> Header:
+    """Make the header of a model, with so many scales at most."""
     for name, (least, most) in SIZES.items():
         _demand(_is_whole(document.get(name), least, most), f"{name} out of range")
     hidden = document.get("hidden")
@@ -224,6 +245,12 @@ def _parse(text: str | None) -> Header:
     for name in ("covariance", "unlocked", "coloured"):
         _demand(isinstance(document.get(name), bool), f"{name} is neither true nor false")
     _demand(document["covariance"] or not document["unlocked"], "no covariance to unlock")
+    share, coarser = float(_numbers(document.get("share"), ())), document.get("coarser")
+    _demand(0 < share <= 1, "share out of range")
+    if coarser is not None:
+        _demand(isinstance(coarser, Mapping) and scales > 1, "coarser scales out of range")
+        coarser = _parse_header(coarser, scales - 1)
+        _demand(coarser.channels == document["channels"], "coarser scales of other channels")
     return Header(
         **{name: document[name] for name in SIZES},
         hidden=tuple(hidden),
@@ -232,6 +259,8 @@ def _parse(text: str | None) -> Header:
         coloured=document["coloured"],
         scaling=_parse_scaling(document.get("scaling"), document["channels"]),
         levelling=_parse_levelling(document.get("levelling"), document["channels"]),
+        share=share,
+        coarser=coarser,
     )
 
 
@@ -276,15 +305,22 @@ def _numbers(values: Any, shape: Sequence[int]) -> Any:
 
 def _check_shapes(file: Any, header: Header) -> None:
     """Compare the tensors that the file announces with what the sizes demand."""
-    shapes = header.shapes()
-    _demand(set(file.keys()) == {*shapes, CODEBOOK}, "tensors missing or unknown")
+    scales = dict(header.scales())
+    shapes = {
+        f"{start}{name}": shape
+        for start, each in scales.items()
+        for name, shape in each.shapes().items()
+    }
+    codebooks = {f"{start}{CODEBOOK}" for start in scales}
+    _demand(set(file.keys()) == shapes.keys() | codebooks, "tensors missing or unknown")
     for name, shape in shapes.items():
         announced = file.get_slice(name)
         fits = announced.get_dtype() == "F32" and tuple(announced.get_shape()) == shape
         _demand(fits, f"{name} does not fit the sizes")
-    codes = file.get_slice(CODEBOOK)
-    fits = codes.get_dtype() == "I16" and len(codes.get_shape()) == 2 and min(codes.get_shape()) > 0
-    _demand(fits, "no codes")
+    for name in codebooks:
+        codes = file.get_slice(name)
+        sizes = codes.get_shape()
+        _demand(codes.get_dtype() == "I16" and len(sizes) == 2 and min(sizes) > 0, "no codes")
 
 
 def _check_values(header: Header, tensors: Mapping[str, Tensor]) -> None:

@@ -57,6 +57,7 @@ def prepare(
     *,
     checkpoint: Checkpoint | None = None,
     deadline: float | None = None,
+    patches: int | None = None,
     generator: torch.Generator,
 ) -> Prepared:
     """Scale values whose noise has one level, and choose patches.
@@ -73,6 +74,8 @@ def prepare(
         Where to start from; it fits.
     deadline : float, optional
         When all must be done, on the scale of `time.perf_counter`.
+    patches : int, optional
+        How many are to be rebuilt until then; by default, those of the channels.
     generator : torch.Generator
         Source of randomness, on the device that computes.
 
@@ -105,6 +108,7 @@ def prepare(
         config,
         noise_variance=noise_variance,
         deadline=deadline,
+        patches=patches,
         generator=generator,
         spectrum=noise.spectrum,
     )

@@ -109,12 +109,7 @@ class JobResult:
         """List what the user should know and only the run has shown, in plain sentences."""
         noise, found = self.denoised.noise_estimate, []
         if self.prepared.job.model is not None and self.denoised.model is None:
-            what = (
-                "so few photons teach too little"
-                if self.denoised.noise_std
-                else ("an image without noise teaches nothing")
-            )
-            found.append(f"{what}; no model was written")
+            found.append("an image without noise teaches nothing; no model was written")
         if self.prepared.noise is not None and self.prepared.noise.kind is NoiseKind.NONE:
             found.append("the file of the noise says that there is none; nothing was removed")
         if not noise.consistent:

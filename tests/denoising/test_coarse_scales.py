@@ -10,12 +10,15 @@ from pictures import Array, psnr, wave
 from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising import coarse_scales
 from evodenoise.denoising.channels import DistinctChannels
-from evodenoise.denoising.coarse_scales import Estimate, remove_coarse
+from evodenoise.denoising.checkpoint import Checkpoint
+from evodenoise.denoising.coarse_scales import Estimate, Finest, remove_coarse
 from evodenoise.denoising.denoise import denoise
+from evodenoise.denoising.result import DenoiseResult
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.scales import halve
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
+from evodenoise.tvae.training import EpochReport
 
 CONFIG = DenoiseConfig(epochs=16, time_limit=40.0)
 SIDE = 200
@@ -35,13 +38,14 @@ class Seen:
         self.clean, self.asked = clean, list[tuple[tuple[int, ...], float, float | None]]()
 
     def __call__(
-        self, channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate
-    ) -> Array:
-        self.asked.append((channels.values.shape[1:3], noise.level, config.time_limit))
+        self, finest: Finest, config: DenoiseConfig, model: Checkpoint | None
+    ) -> tuple[Array, Checkpoint | None]:
+        shape = finest.channels.values.shape
+        self.asked.append((shape[1:3], finest.noise.level, config.time_limit))
         small = self.clean
-        while small.shape != channels.values.shape:
+        while small.shape != shape:
             small, _ = halve(small, np.zeros(small.shape[:3], bool))
-        return small
+        return small, model
 
 
 def channels_of(width: float) -> tuple[DistinctChannels, Array]:
@@ -74,7 +78,7 @@ def test_white_noise_and_small_images_are_left_as_they_are() -> None:
     channels, _ = channels_of(2.0)
     white = NoiseEstimate.none(1).of_level(2.0)
 
-    def never(*_: object) -> Array:
+    def never(*_: object) -> tuple[Array, Checkpoint | None]:
         raise AssertionError
 
     estimate: Estimate = never
@@ -102,8 +106,28 @@ def test_the_whole_gains_by_coarser_scales(monkeypatch: pytest.MonkeyPatch) -> N
     noisy = clean + 20 * filtered_noise((2.0, 2.0), 96, 96, seed=3)
     known = replace(noise_of(2.0).of_level(20.0), curves=(LevelCurve.constant(20.0),))
     with_scales = denoise(noisy, config, noise=known)
+    _check_sibling(with_scales, clean, known, config)
     monkeypatch.setattr(coarse_scales, "MOST_SCALES", 1)
     without = denoise(noisy, config, noise=known)
     assert psnr(clean, with_scales.image) > psnr(clean, without.image) + 0.5
     assert with_scales.noise_std == pytest.approx(20)
     assert without.noise_std == pytest.approx(20)
+
+
+def _check_sibling(
+    first: DenoiseResult, clean: Array, known: NoiseEstimate, config: DenoiseConfig
+) -> None:
+    """A model of noise that reaches far brings those of coarser scales along."""
+    assert first.model is not None
+    kept = first.model
+    assert kept.scales == 2
+    sibling = clean + 20 * filtered_noise((2.0, 2.0), *clean.shape, seed=4)
+    without = replace(config, epochs=0)
+    trained: list[EpochReport] = []
+    by_model = denoise(sibling, without, noise=known, model=kept, on_epoch=trained.append)
+    assert not trained
+    own = denoise(sibling, config, noise=known)
+    assert psnr(clean, by_model.image) > psnr(clean, own.image) - 0.3
+    alone = replace(kept, coarser=None)
+    finest_only = denoise(sibling, without, noise=known, model=alone)
+    assert psnr(clean, by_model.image) > psnr(clean, finest_only.image) + 0.5

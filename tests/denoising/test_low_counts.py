@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising import low_counts
 from evodenoise.denoising.channels import DistinctChannels
-from evodenoise.denoising.denoise import denoise, denoise_stack
+from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
 from evodenoise.denoising.low_counts import Counting, choose_share, mix, smooth
 from evodenoise.errors import ImageError
 from evodenoise.noise.curves import LevelCurve
@@ -76,8 +76,21 @@ def test_few_photons_come_out_better_than_as_they_are(
     reached = psnr(clean, guided.image, peak=counts)
     assert reached > psnr(clean, plain.image, peak=counts) + 0.5
     assert reached > neighbours + 0.5
-    assert guided.model is None
+    assert guided.model is not None
+    assert guided.model.share < 1
     assert guided.noise_std == pytest.approx(np.sqrt(noisy.mean()), rel=0.1)
+
+
+def test_a_model_of_few_photons_serves_a_sibling() -> None:
+    clean = steps(side=128)
+    model = train_model(counted(clean)[None], CONFIG, rng=0)
+    assert (model.share < 1, model.scales) == (True, 3)
+    sibling = counted(clean, seed=1)
+    found = denoise(sibling, replace(CONFIG, epochs=0, gain=None), model=model)
+    own = denoise(sibling, CONFIG)
+    assert psnr(clean, found.image, peak=1) > psnr(clean, own.image, peak=1) - 1
+    assert not found.history
+    assert found.noise_std == pytest.approx(own.noise_std, rel=0.1)
 
 
 def test_a_file_of_integers_keeps_its_type_and_units() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def make(channels: int = 3, *, covariance: bool = True) -> Checkpoint:
 
 
 MODEL = make().to_bytes()
+NESTED = replace(make(), coarser=replace(make(), coarser=make(), share=0.3))
 
 
 def take_apart(content: bytes) -> tuple[Tensors, dict[str, Any], bytes]:
@@ -117,6 +119,15 @@ def with_levels(count: int = 3, **changes: Any) -> bytes:
     return with_header(levelling=[{**one, **changes}] * count)
 
 
+def with_scales(count: int, **changes: Any) -> bytes:
+    """Nest the header so many times into itself, with changes in the innermost."""
+    header = take_apart(MODEL)[1]
+    nested = {**header, **changes}
+    for _ in range(count):
+        nested = {**header, "coarser": nested}
+    return with_header(coarser=nested)
+
+
 NOT_OURS = "is damaged or not a model of evodenoise"
 DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", NOT_OURS),
@@ -171,6 +182,12 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "levels not finite": (lambda: with_levels(values=[float("nan")]), "noise levels out of range"),
     "levels without an end": (lambda: with_levels(high=float("inf")), "noise levels out of"),
     "levels of one channel": (lambda: with_levels(count=1), "noise levels of other channels"),
+    "share of nothing": (lambda: with_header(share=0), "share out of range"),
+    "share above one": (lambda: with_header(share=1.5), "share out of range"),
+    "coarser of text": (lambda: with_header(coarser="half"), "coarser scales out of range"),
+    "coarser without tensors": (lambda: with_scales(1), "tensors missing or unknown"),
+    "a hundred scales": (lambda: with_scales(100), "coarser scales out of range"),
+    "coarser is damaged": (lambda: with_scales(1, latents=0), "latents out of range"),
     "prior of zero": (lambda: with_value("prior", 0), "prior out of range"),
     "prior of one": (lambda: with_value("prior", 1), "prior out of range"),
     "prior nan": (lambda: with_value("prior", np.nan), "prior is not finite"),
@@ -234,6 +251,21 @@ def test_there_and_back(tmp_path: Path, channels: int, covariance: bool) -> None
     assert read.to_bytes() == model.to_bytes()
     built = read.build(torch.device("cpu"))
     assert built.decoder.unlocked == covariance
+
+
+def test_coarser_scales_go_with_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "kept.model"
+    path.write_bytes(NESTED.to_bytes())
+    read = read_model(path)
+    assert (read.scales, read.share) == (3, 1.0)
+    assert read.coarser is not None
+    assert read.coarser.share == 0.3
+    assert read.coarser.coarser is not None
+    weights = make().weights
+    for each in (read, read.coarser, read.coarser.coarser):
+        assert each.weights.keys() == weights.keys()
+        assert all(torch.equal(each.weights[name], weights[name]) for name in weights)
+    assert read.to_bytes() == NESTED.to_bytes()
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
