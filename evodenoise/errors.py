@@ -14,6 +14,7 @@
     │   └── ReferenceImageError   the reference does not match the image
     └── RunError                  something failed while running; exit code 1
         ├── TrainingError         the training left the range of numbers
+        ├── ScratchError          there is no room for temporary data
         └── WriteError            the result could not be written
 
 Every message is one line that says what was wrong, where, and how to mend it.
@@ -104,6 +105,10 @@ class RunError(EvodenoiseError):
 
 class TrainingError(RunError):
     """The training left the range of finite numbers."""
+
+
+class ScratchError(RunError):
+    """There is no room for temporary data."""
 
 
 class WriteError(RunError):

@@ -4,9 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from evodenoise.errors import ImageError
+from evodenoise.system.scratch import is_large, map_pieces
 
 Array = npt.NDArray[Any]
 
@@ -110,6 +112,8 @@ class Layout:
     def arrange(self, array: Array) -> Array:
         """Bring an array of the file's arrangement into our own: (T, Y, X, C), T and C optional."""
         ordered = array.transpose([self.axes.index(letter) for letter in self._order])
+        if not _is_mergeable(ordered, len(self.pages)) and is_large(ordered.shape, ordered.dtype):
+            ordered = map_pieces(np.asarray, ordered.dtype, ordered)
         return ordered.reshape(*[-1] * bool(self.pages), *ordered.shape[len(self.pages) :])
 
     def restore(self, pixels: Array) -> Array:
@@ -121,6 +125,14 @@ class Layout:
     @property
     def _order(self) -> str:
         return f"{self.pages}YX{self.channel}"
+
+
+def _is_mergeable(array: Array, count: int) -> bool:
+    """Tell whether the first axes of an array can become one without a copy."""
+    return all(
+        array.strides[axis] == array.strides[axis + 1] * array.shape[axis + 1]
+        for axis in range(count - 1)
+    )
 
 
 def guess_axes(shape: tuple[int, ...], *, colours: bool = True) -> str:

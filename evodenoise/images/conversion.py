@@ -15,6 +15,7 @@ from evodenoise.images.levels import (
     choose_rescaling,
     rounding_warnings,
 )
+from evodenoise.system.scratch import map_pieces, scratch_array
 
 Mask = npt.NDArray[np.bool_]
 
@@ -148,7 +149,7 @@ class Conversion:
         if pixels.dtype.kind not in "ui":
             return pixels
         if self.rescaling is not None:  # or it would be rounded twice
-            return pixels.astype(np.result_type(pixels, np.float32))
+            return convert(pixels, np.result_type(pixels, np.float32))
         return convert(pixels, self.dtype) if self.dtype.kind == "f" else pixels
 
     def result(self, pixels: Array) -> Image:
@@ -166,26 +167,33 @@ class Conversion:
         """
         result, hidden = self._converted(pixels), self.image.invisible
         if hidden is not None:
-            result = result.copy()
+            if result is pixels:
+                result = map_pieces(np.asarray, result.dtype, pixels)
             result[hidden] = self._converted(self.image.pixels[hidden])
         return self.image.with_pixels(result)
 
     def _converted(self, values: Array) -> Array:
-        exact = values if self.rescaling is None else self.rescaling.apply(values)
-        return convert(exact, self.dtype)
+        rescaling = self.rescaling
+        if rescaling is None:
+            return convert(values, self.dtype)
+        return map_pieces(
+            lambda piece: convert(rescaling.apply(piece), self.dtype), self.dtype, values
+        )
 
     def in_units_of_input(self, result: Array) -> Array:
         """Return the pixels of a result, but in the units of the input if they were rescaled."""
-        return result if self.rescaling is None else self.rescaling.undo(result)
+        if self.rescaling is None:
+            return result
+        return map_pieces(self.rescaling.undo, np.float64, result)
 
 
 def _missing(image: Image, mask: Path | None) -> Mask | None:
     """Find the pixels of an image of which nothing is known."""
-    missing = np.zeros(image.pixels.shape[: 2 + image.is_stack], bool)
+    missing = scratch_array(image.pixels.shape[: 2 + image.is_stack], bool)
     if image.invisible is not None:
         missing |= image.invisible
     if image.pixels.dtype.kind == "f":
-        unknown = np.isnan(image.pixels)
+        unknown = map_pieces(np.isnan, bool, image.pixels)
         missing |= unknown.any(-1) if unknown.ndim > missing.ndim else unknown
     if mask is not None:
         missing |= _fit_mask(mask, image)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from evodenoise.images.axes import Array, Layout
 from evodenoise.system.numbers import round_to
+from evodenoise.system.scratch import map_pieces, scratch_array
 
 RESOLUTION, ICC_PROFILE, EXIF, XMP = "resolution", "ICC profile", "EXIF", "XMP"
 """Metadata that several formats know: dots an inch (x, y), and three kinds of bytes."""
@@ -104,7 +105,11 @@ class Image:
         if self.alpha is None:
             return self.pixels
         colours = self.pixels if self._has_channel_axis else self.pixels[..., None]
-        return np.concatenate([colours, self.alpha[..., None]], axis=-1)
+        shape = (*colours.shape[:-1], colours.shape[-1] + 1)
+        samples = scratch_array(shape, colours.dtype)
+        samples[..., :-1] = colours
+        samples[..., -1] = self.alpha
+        return samples
 
     @property
     def raster(self) -> Array:
@@ -125,6 +130,11 @@ class Image:
         hidden = self.alpha == 0
         hidden &= ~hidden.all(axis=(-2, -1), keepdims=True)
         return hidden if hidden.any() else None
+
+    def blank(self, dtype: np.dtype[Any] | None = None) -> "Image":
+        """Return the image with pixels of zeros, which take no memory, of its type or another."""
+        kind = dtype or self.pixels.dtype
+        return self.with_pixels(np.broadcast_to(np.zeros((), kind), self.pixels.shape))
 
     def with_pixels(self, pixels: Array) -> "Image":
         """Return the image with other pixels; opacity takes their type."""
@@ -178,15 +188,19 @@ def convert(values: Array, dtype: np.dtype[Any] | str) -> Array:
     target = np.dtype(dtype)
     if values.dtype == target:
         return values
-    return values.astype(target) if target.kind == "f" else round_to(values, target)
+    if target.kind == "f":
+        return map_pieces(lambda piece: piece.astype(target), target, values)
+    return map_pieces(lambda piece: round_to(piece, target), target, values)
 
 
 def convert_opacity(alpha: Array, dtype: np.dtype[Any]) -> Array:
     """Give opacity another type; full opacity is the largest integer, or 1, of each."""
     if alpha.dtype == dtype:
         return alpha
-    share = alpha.astype(np.float64) / _full(alpha.dtype)
-    return convert(share * _full(dtype), dtype)
+    old, new = _full(alpha.dtype), _full(dtype)
+    return map_pieces(
+        lambda piece: convert(piece.astype(np.float64) / old * new, dtype), dtype, alpha
+    )
 
 
 def _full(dtype: np.dtype[Any]) -> float:

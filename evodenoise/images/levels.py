@@ -1,5 +1,7 @@
 """How values fit into the levels of an integer type: spread, refused, or warned about."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 from evodenoise.errors import ImageError, plural
 from evodenoise.images.axes import Array
 from evodenoise.system.numbers import round_to
+from evodenoise.system.scratch import pieces
 
 LEAST_FILLED = 1 / 8
 """Share of its natural range that an input fills; below it, its own range is spread instead."""
@@ -121,18 +124,24 @@ def check_levels(known: Array, dtype: DType, rescaling: Rescaling | None) -> Non
     """
     if np.can_cast(known.dtype, dtype):
         return
-    exact = known.astype(np.float64) if rescaling is None else rescaling.apply(known)
     values = f"values from {known.min():g} to {known.max():g}"
     low, high = _limits(dtype)
     margin = NOISE_BEYOND * (high - low)
-    beyond = np.count_nonzero((exact < low - margin) | (exact > high + margin)) / exact.size
+
+    def exact(piece: Array) -> Array:
+        return piece.astype(np.float64) if rescaling is None else rescaling.apply(piece)
+
+    def count_beyond(piece: Array) -> int:
+        return np.count_nonzero((piece < low - margin) | (piece > high + margin))
+
+    beyond = sum(count_beyond(exact(known[place])) for place in pieces(known)) / known.size
     if beyond > 0.5:
         raise ImageError(
             f"{values}: {dtype} holds {low:g} to {high:g}, and {beyond:.0%} of them would be "
             "clipped; add --rescale, or keep them with --dtype float32"
         )
-    levels = len(np.unique(round_to(exact, dtype)))
-    if levels < FEWEST_LEVELS and len(np.unique(known)) >= 2 * FEWEST_LEVELS:
+    levels = _count(known, FEWEST_LEVELS, lambda piece: round_to(exact(piece), dtype))
+    if levels < FEWEST_LEVELS and _count(known, 2 * FEWEST_LEVELS) >= 2 * FEWEST_LEVELS:
         mend = "add --rescale" if rescaling is None else "mask those far from the rest (--mask)"
         raise ImageError(
             f"{values}: as {dtype} they would fall onto {plural(levels, 'level')}; "
@@ -158,12 +167,31 @@ def rounding_warnings(known: Array, rescaling: Rescaling | None) -> tuple[str, .
     """
     factor = 1.0 if rescaling is None else rescaling.factor
     span = (float(known.max()) - float(known.min())) * factor
-    if not 0 < span < COARSE_RANGE or float(known.std(dtype=np.float64)) * factor >= COARSE_STD:
+    if not 0 < span < COARSE_RANGE or _std(known) * factor >= COARSE_STD:
         return ()
     return (
         f"the values vary by less than {COARSE_STD:g} levels, and rounding the result to whole "
         "numbers costs quality; --dtype float32 keeps fractions (.tif, .npy, .fits)",
     )
+
+
+def _count(
+    values: Array, enough: int, change: Callable[[Array], Array] = lambda piece: piece
+) -> int:
+    """Count different values, each changed by a function, until there are enough."""
+    found = change(values[:0])
+    for place in pieces(values):
+        found = np.union1d(found, change(values[place]))
+        if len(found) >= enough:
+            break
+    return len(found)
+
+
+def _std(values: Array) -> float:
+    """Compute the standard deviation; numpy would make an array of all differences."""
+    mean = float(values.mean(dtype=np.float64))
+    squares = sum(float(np.square(values[place] - mean).sum()) for place in pieces(values))
+    return math.sqrt(squares / values.size)
 
 
 def _limits(dtype: DType) -> tuple[float, float]:

@@ -1,13 +1,15 @@
 """NumPy's .npy."""
 
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from evodenoise.errors import ImageError
+from evodenoise.images.axes import Array
 from evodenoise.images.format import Format, ReadOptions, WriteOptions
 from evodenoise.images.image import Image, from_samples
+from evodenoise.system.scratch import is_large, map_file, map_pieces, pieces
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,37 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
     if not isinstance(mapped, np.ndarray):
         raise ImageError("is not a single array")
     layout = options.layout_of(mapped.shape)
-    array = np.array(mapped, dtype=mapped.dtype.newbyteorder("="))
-    pixels, _ = from_samples(array, layout, has_alpha=False)
     is_transposed = mapped.flags.f_contiguous and not mapped.flags.c_contiguous
+    array = _native(stream, mapped, is_transposed=is_transposed)
+    pixels, _ = from_samples(array, layout, has_alpha=False)
     return Image(pixels, "NPY", layout, encoding=Encoding(mapped.dtype.byteorder, is_transposed))
+
+
+def _native(stream: IO[bytes], mapped: "np.memmap[Any, Any]", *, is_transposed: bool) -> Array:
+    """Take the values into memory; those of a large file stay there, if they can."""
+    native = mapped.dtype.newbyteorder("=")
+    if not is_large(mapped.shape, native):
+        return np.array(mapped, dtype=native)
+    order: Literal["F", "C"] = "F" if is_transposed else "C"
+    array = np.ndarray(mapped.shape, mapped.dtype, map_file(stream), mapped.offset, order=order)
+    if mapped.dtype.isnative and not is_transposed:
+        return array
+    return map_pieces(np.asarray, native, array)
 
 
 def _write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     array = image.layout.restore(image.samples)
     encoding = image.encoding if isinstance(image.encoding, Encoding) else Encoding()
-    stored = array.astype(f"{encoding.byteorder}{array.dtype.str[1:]}")
-    np.save(
-        stream,
-        np.asfortranarray(stored) if encoding.is_transposed else np.ascontiguousarray(stored),
-        allow_pickle=False,
-    )
+    stored = np.dtype(f"{encoding.byteorder}{array.dtype.str[1:]}")
+    header = {
+        "descr": np.lib.format.dtype_to_descr(stored),
+        "fortran_order": encoding.is_transposed,
+        "shape": array.shape,
+    }
+    np.lib.format.write_array_header_1_0(stream, header)
+    in_order = array.T if encoding.is_transposed else array
+    for place in pieces(in_order):
+        stream.write(np.ascontiguousarray(in_order[place], stored).data)
 
 
 NPY = Format(

@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from evodenoise.errors import ImageError
+from evodenoise.errors import ImageError, ScratchError
 from evodenoise.images.format import ReadOptions
 from evodenoise.images.formats import HEAD_BYTES, recognise
 from evodenoise.images.image import Image
@@ -29,6 +29,8 @@ def read_image(path: Path, options: ReadOptions | None = None) -> Image:
     ------
     ImageError
         If the file is missing, unreadable, damaged, too large or of an unsupported kind.
+    ScratchError
+        If it is large, and there is no room for what is in it.
     """
     try:
         with warnings.catch_warnings(record=True) as said:
@@ -36,6 +38,8 @@ def read_image(path: Path, options: ReadOptions | None = None) -> Image:
             image = _read(path, options or ReadOptions())
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+    except ScratchError as error:
+        raise ScratchError(f"{path}: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ImageError(f"{path}: cannot be read: {reason}") from error

@@ -136,7 +136,7 @@ def _check_outputs(job: Job, conversion: Conversion, settings: RunSettings) -> t
         make_folder(path.parent)
     losses = check_output(
         job.target,
-        conversion.result(image.pixels),
+        image.blank(conversion.dtype),
         source=job.source,
         overwrite=settings.overwrite,
         options=settings.files.writing,

@@ -9,6 +9,7 @@ from evodenoise.evaluation.figures import draw_comparison
 from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Array, Image, check_output, write_image
 from evodenoise.system.files import write_bytes
+from evodenoise.system.scratch import map_pieces
 
 
 def check_residual(path: Path, image: Image, *, source: Path, overwrite: bool) -> None:
@@ -30,7 +31,8 @@ def check_residual(path: Path, image: Image, *, source: Path, overwrite: bool) -
     OutputError
         If the file could not or must not be written.
     """
-    check_output(path, _residual(image, image.pixels), source=source, overwrite=overwrite)
+    expected = Image.plain(image.blank(np.dtype(np.float32)).pixels, image.axes)
+    check_output(path, expected, source=source, overwrite=overwrite)
 
 
 def check_figure(path: Path, *, source: Path, overwrite: bool) -> None:
@@ -122,8 +124,12 @@ def write_residual(path: Path, image: Image, denoised: Array) -> None:
 
 
 def _residual(image: Image, denoised: Array) -> Image:
-    difference = image.pixels.astype(np.float64) - denoised
-    return Image.plain(difference.astype(np.float32), image.axes)
+    difference = map_pieces(_difference, np.float32, image.pixels, denoised)
+    return Image.plain(difference, image.axes)
+
+
+def _difference(noisy: Array, denoised: Array) -> Array:
+    return noisy.astype(np.float64) - denoised
 
 
 def write_figure(
