@@ -3,6 +3,7 @@
 Dimensions: T pages, Y, X height and width, C channels.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,82 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.noise.impulses import find_impulses
+from evodenoise.system.scratch import pieces
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ChannelPlan:
+    """Which channels of an array are to be denoised.
+
+    Attributes
+    ----------
+    kept : tuple of int
+        Channels that differ from each other and are not constant.
+    sources : tuple of (int or None)
+        For each channel of the array its place among those; None: it is constant.
+    constants : tuple of float
+        For each channel of the array its value if it is constant; else 0.
+    has_gaps : bool
+        Whether any pixel is missing.
+    """
+
+    kept: tuple[int, ...]
+    sources: tuple[int | None, ...]
+    constants: tuple[float, ...]
+    has_gaps: bool
+
+    @classmethod
+    def of(cls, pages: Array, missing: Mask | None = None) -> "ChannelPlan":
+        """Look through pages (T, Y, X, C), of which nan and `missing` (T, Y, X) are unknown.
+
+        Few of their values are looked at at a time.
+        """
+        channels = range(pages.shape[-1])
+        pairs = [(one, other) for other in channels for one in range(other)]
+        low, high = np.full(len(channels), np.inf), np.full(len(channels), -np.inf)
+        first, equal = np.full(len(channels), np.nan), dict.fromkeys(pairs, True)
+        has_gaps = False
+        for place in pieces(pages):
+            values = pages[place]
+            unknown = unknown_pixels(values, None if missing is None else missing[place[:3]])
+            seen = values[~unknown]  # (N, C)
+            has_gaps |= len(seen) < unknown.size
+            if not len(seen):
+                continue
+            low, high = np.fmin(low, seen.min(0)), np.fmax(high, seen.max(0))
+            first = np.where(np.isnan(first), seen[0].astype(np.float64), first)
+            for one, other in pairs:
+                equal[one, other] &= bool((seen[:, one] == seen[:, other]).all())
+        kept: list[int] = []
+        sources: list[int | None] = []
+        for channel in channels:
+            same = [place for place, other in enumerate(kept) if equal[other, channel]]
+            if _constant(float(low[channel]), float(high[channel])):
+                sources.append(None)
+            elif same:
+                sources.append(same[0])
+            else:
+                sources.append(len(kept))
+                kept.append(channel)
+        constants = [
+            0.0 if source is not None or math.isnan(value) else value
+            for source, value in zip(sources, first.tolist(), strict=True)
+        ]
+        return cls(tuple(kept), tuple(sources), tuple(constants), has_gaps)
+
+
+def unknown_pixels(pages: Array, missing: Mask | None = None) -> Mask:
+    """Mark the pixels of an array (..., C) that are nan in a channel, or said to be missing."""
+    unknown = np.zeros(pages.shape[:-1], bool)
+    if pages.dtype.kind == "f":
+        unknown |= np.isnan(pages).any(-1)
+    if missing is not None:
+        unknown |= missing
+    return unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,17 +100,22 @@ class DistinctChannels:
         with an average of their surroundings.
     missing : ndarray of bool, shape (T, Y, X)
         Pixels of which at least one channel is not known.
-    sources : tuple of (int or None)
-        For each channel of the array its place among those of `values`; None: it is constant.
+    plan : ChannelPlan
+        Which channels of the array they are.
     """
 
     values: Array
     missing: Mask
-    sources: tuple[int | None, ...]
+    plan: ChannelPlan
 
     @classmethod
     def of(
-        cls, pages: Array, missing: Mask | None = None, *, most_pages: int | None = None
+        cls,
+        pages: Array,
+        missing: Mask | None = None,
+        *,
+        plan: ChannelPlan | None = None,
+        most_pages: int | None = None,
     ) -> "DistinctChannels":
         """Take apart pages (T, Y, X, C), of which nan and `missing` (T, Y, X) are unknown.
 
@@ -47,49 +125,45 @@ class DistinctChannels:
             Finite or nan.
         missing : ndarray of bool, shape (T, Y, X), optional
             Pixels that do not count.
+        plan : ChannelPlan, optional
+            Which channels to take; by default those that differ in these pages.
         most_pages : int, optional
             Take the values of so many pages only; all of them still tell which channels differ.
         """
-        unknown = np.isnan(pages).any(-1) if pages.dtype.kind == "f" else np.zeros(1, bool)
-        unknown = np.broadcast_to(unknown, pages.shape[:-1]).copy()
-        if missing is not None:
-            unknown = unknown | missing
-        kept, sources = _distinct_channels(pages, ~unknown)
+        plan = plan or ChannelPlan.of(pages, missing)
+        unknown = unknown_pixels(pages, missing)
         if most_pages is not None:
             chosen = spread_pages(unknown, most_pages)
             pages, unknown = pages[chosen], unknown[chosen]
-        values = pages[..., kept].astype(np.float64)
+        values = pages[..., plan.kept].astype(np.float64)
         for page, gaps in zip(values, unknown, strict=True):
             fill_missing(page, gaps)
-        return cls(values, unknown, sources)
+        return cls(values, unknown, plan)
 
     @property
     def constant(self) -> bool:
         """Whether there is nothing to denoise."""
         return not self.values.size
 
-    def restore(self, estimate: Array, pages: Array) -> Array:
-        """Put an estimate (T, Y, X, C) of `values` back in place of what `pages` holds.
+    def restore(self, estimate: Array, *, constants: bool = True) -> Array:
+        """Put an estimate (T, Y, X, C) of `values` back in its place in the array.
 
         Parameters
         ----------
         estimate : ndarray, shape (T, Y, X, C)
             Of `values`.
-        pages : ndarray, shape (T, Y, X, C')
-            The array that was taken apart.
+        constants : bool
+            Whether channels that are constant get their value, or 0.
 
         Returns
         -------
         ndarray of float64, shape (T, Y, X, C')
-            The estimate in all channels; constant ones are as they were, without gaps.
+            The estimate in all channels.
         """
-        result = np.empty(pages.shape)
-        for channel, source in enumerate(self.sources):
-            if source is not None:
-                result[..., channel] = estimate[..., source]
-            else:
-                seen = pages[..., channel][~self.missing]
-                result[..., channel] = seen[0] if len(seen) else 0.0
+        result = np.empty((*estimate.shape[:-1], len(self.plan.sources)))
+        for channel, source in enumerate(self.plan.sources):
+            constant = self.plan.constants[channel] if constants else 0.0
+            result[..., channel] = constant if source is None else estimate[..., source]
         return result
 
 
@@ -119,30 +193,8 @@ def spread_pages(missing: Mask, most: int) -> Indices:
     return known[np.unique(places.astype(np.intp))]
 
 
-def _distinct_channels(pages: Array, seen: Mask) -> tuple[list[int], tuple[int | None, ...]]:
-    """List the channels to keep, and where each channel's values are among those."""
-    kept: list[int] = []
-    sources: list[int | None] = []
-    for channel in range(pages.shape[-1]):
-        values = pages[..., channel][seen]
-        same = [
-            place for place, other in enumerate(kept) if (values == pages[..., other][seen]).all()
-        ]
-        if _constant(values):
-            sources.append(None)
-        elif same:
-            sources.append(same[0])
-        else:
-            sources.append(len(kept))
-            kept.append(channel)
-    return kept, tuple(sources)
-
-
-def _constant(values: Array) -> bool:
-    """Tell whether there is one value only, up to rounding."""
-    if not len(values):
-        return True
-    low, high = float(values.min()), float(values.max())
+def _constant(low: float, high: float) -> bool:
+    """Tell whether there is one value only, up to rounding; or none at all."""
     return bool(high - low <= 16 * np.finfo(np.float64).eps * max(abs(low), abs(high)))
 
 

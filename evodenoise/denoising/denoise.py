@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.config.settings import DenoiseConfig, Impulses, Noise
-from evodenoise.denoising.channels import DistinctChannels, mark_impulses
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising.arrays import is_clipped, like, take_apart, with_channels
+from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
-    Mask,
     RandomSource,
     as_array,
     as_mask,
@@ -19,14 +19,13 @@ from evodenoise.denoising.checks import (
 )
 from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
 from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.large import denoise_large, is_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
-from evodenoise.denoising.noise_level import check_channels, known_noise
+from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
-from evodenoise.errors import ConfigError, ImageError, ModelError
-from evodenoise.noise.clipping import find_bounds
+from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import resolve_device
-from evodenoise.system.numbers import round_to
 from evodenoise.tvae.schedule import StopReason
 
 
@@ -151,41 +150,32 @@ def denoise_stack(
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     generator = make_generator(rng, resolve_device(config.device))
-    pages = _with_channels(noisy)
-    channels, impulses = _take_apart(pages, gaps, config)
+    tools = Tools(generator, model, on_epoch, on_reconstruction)
+    if is_large(noisy.shape):
+        result = denoise_large(noisy, gaps, config, noise, tools)
+        if result is not None:
+            return result
+    pages = with_channels(noisy)
+    channels, impulses = take_apart(pages, gaps, config)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     if channels.constant:
         found = Cleaned.unchanged(channels.values, NoiseEstimate.none(pages.shape[-1]))
     else:
-        tools = Tools(generator, model, on_epoch, on_reconstruction)
-        known = _known_noise(channels, config, noise)
+        known = known_noise(channels, config, noise)
         found = clean_few_counts(channels, config, known, tools)
-    return _result(found, channels, noisy, impulses, str(generator.device))
-
-
-def _known_noise(
-    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate | None
-) -> NoiseEstimate:
-    """Say what is known of the noise: what is given, else what settings tell and images say."""
-    if noise is None:
-        return known_noise(channels, config)
-    if config.noise_std is not None or config.gain is not None or config.noise is not Noise.AUTO:
-        raise ConfigError("the noise is given twice: as a record, and by its level, gain or kind")
-    check_channels(noise, channels)
-    return noise
+    return _result(found, channels, noisy, int(impulses.sum()), str(generator.device))
 
 
 def _result(
     found: Cleaned, channels: DistinctChannels, noisy: Array, impulses: int, device: str
 ) -> DenoiseResult:
     """Put channels back together, in the shape and type of the input."""
-    pages = _with_channels(noisy)
     if not found.noise_std and not channels.missing.any():
         image = noisy.copy()
     else:
-        image = _like(channels.restore(found.values, pages), noisy)
-    std = channels.restore(found.std, np.zeros(pages.shape)).clip(max=np.finfo(np.float32).max)
+        image = like(channels.restore(found.values), noisy)
+    std = channels.restore(found.std, constants=False).clip(max=np.finfo(np.float32).max)
     return DenoiseResult(
         image=image,
         std=std.astype(np.float32).reshape(noisy.shape),
@@ -197,7 +187,7 @@ def _result(
         patch_size=found.patch_size,
         device=device,
         impulses=impulses,
-        clipped=_is_clipped(found, channels),
+        clipped=is_clipped(channels, found.noise, found.noise_std),
         model=found.model,
         training_seconds=found.training_seconds,
         reconstruction_seconds=found.reconstruction_seconds,
@@ -205,35 +195,9 @@ def _result(
     )
 
 
-def _is_clipped(found: Cleaned, channels: DistinctChannels) -> bool:
-    """Tell whether values were clipped; without noise they may all be as they are."""
-    if not found.noise_std:
-        return False
-    curves = found.noise.curves or (None,) * channels.values.shape[-1]
-    seen = ~channels.missing
-    planes = (channels.values[..., channel][seen] for channel in range(len(curves)))
-    return any(find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True))
-
-
 def _check_model(model: Checkpoint | None) -> None:
     if model is not None and not isinstance(model, Checkpoint):
         raise ModelError(f"model is a {type(model).__name__}; give what read_model returns")
-
-
-def _take_apart(
-    pages: Array, gaps: Mask | None, config: DenoiseConfig
-) -> tuple[DistinctChannels, int]:
-    """Take pages (T, Y, X, C) apart, impulses as missing as gaps; second, how many there are."""
-    if config.impulses is Impulses.OFF:
-        return DistinctChannels.of(pages, gaps), 0
-    impulses = mark_impulses(pages, gaps)
-    unknown = impulses if gaps is None else impulses | gaps
-    return DistinctChannels.of(pages, unknown), int(impulses.sum())
-
-
-def _with_channels(stack: Array) -> Array:
-    """Give a stack an axis of channels: (T, Y, X, C)."""
-    return stack if stack.ndim == 4 else stack[..., None]
 
 
 def _stop_reason(found: Cleaned) -> StopReason:
@@ -272,16 +236,8 @@ def train_model(
     """
     pages, config = as_stack(stack, config)
     generator = make_generator(rng, resolve_device(config.device))
-    channels, _ = _take_apart(_with_channels(pages), None, config)
+    channels, _ = take_apart(with_channels(pages), None, config)
     if channels.constant:
         raise ImageError("the images are constant; there is nothing to learn from")
     tools = Tools(generator, on_epoch=on_epoch)
-    return learn_few_counts(channels, config, _known_noise(channels, config, noise), tools).model
-
-
-def _like(estimate: Array, image: Array) -> Array:
-    """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
-    shaped = estimate.reshape(image.shape)
-    if image.dtype.kind in "ui":
-        return round_to(shaped, image.dtype)
-    return shaped.astype(image.dtype)
+    return learn_few_counts(channels, config, known_noise(channels, config, noise), tools).model

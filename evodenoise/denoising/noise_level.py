@@ -83,14 +83,16 @@ def read_noise(
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     estimate = noise_of(channels)
-    levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
+    levels = [
+        0.0 if place is None else estimate.per_channel[place] for place in channels.plan.sources
+    ]
     return estimate, tuple(levels), impulses
 
 
 def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> NoiseEstimate:
     """Say what some pages of a stack, not all of it missing, tell of its noise."""
     if channels.constant:
-        return NoiseEstimate.none(len(channels.sources))
+        return NoiseEstimate.none(len(channels.plan.sources))
     chosen = spread_pages(channels.missing, MOST_READ_PAGES)
     return read_blindly(channels.values[chosen], channels.missing[chosen], wanted)
 
@@ -111,8 +113,10 @@ def check_channels(noise: NoiseEstimate, channels: DistinctChannels) -> None:
         )
 
 
-def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstimate:
-    """Say what is known of the noise: what the settings tell, else what is read.
+def known_noise(
+    channels: DistinctChannels, config: DenoiseConfig, noise: NoiseEstimate | None = None
+) -> NoiseEstimate:
+    """Say what is known of the noise: what is given, else what settings tell and images say.
 
     Parameters
     ----------
@@ -120,12 +124,30 @@ def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstim
         Values that are not constant.
     config : DenoiseConfig
         Settings.
+    noise : NoiseEstimate, optional
+        Of images like these.
 
     Returns
     -------
     NoiseEstimate
         With `config.gain`, that of photons; with `config.noise_std`, white or of that level.
+
+    Raises
+    ------
+    ConfigError
+        If the noise is given twice, or that of other channels.
     """
+    if noise is not None:
+        if (
+            config.noise_std is not None
+            or config.gain is not None
+            or config.noise is not Noise.AUTO
+        ):
+            raise ConfigError(
+                "the noise is given twice: as a record, and by its level, gain or kind"
+            )
+        check_channels(noise, channels)
+        return noise
     wanted = None if config.noise is Noise.AUTO else NoiseKind(config.noise.value)
     if config.gain is not None:
         curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)

@@ -94,7 +94,7 @@ def prepare(
     noise_std = noise.level
     if config.noise_std is not None:
         noise_std = config.noise_std
-        _check_level(noise_std, pixels, scaling if checkpoint else None)
+        check_level(noise_std, pixels, scaling if checkpoint else None)
     noise_std *= config.strength
     noise_variance = (noise_std / scaling.std) ** 2
     if noise_variance > MOST_NOISE:
@@ -115,8 +115,14 @@ def prepare(
     return Prepared(noise_std, scaling, denoiser)
 
 
-def _check_level(noise_std: float, pixels: Array, brought: Scaling | None) -> None:
-    """Refuse a given level beyond what the image varies in all, or the images of a model did."""
+def check_level(noise_std: float, pixels: Array, brought: Scaling | None) -> None:
+    """Refuse a given level beyond what pixels (N, C) vary in all, or the images of a model did.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
     own = Scaling.of(pixels).std
     if noise_std > own * (1 + CHANCE / math.sqrt(2 * pixels.size)):
         raise ConfigError(

@@ -11,7 +11,7 @@ PAGES = np.random.default_rng(0).normal(100, 20, (2, 9, 11, 3))
 def test_there_and_back() -> None:
     frames = DistinctChannels.of(PAGES)
     assert not frames.missing.any()
-    np.testing.assert_array_equal(frames.restore(frames.values, PAGES), PAGES)
+    np.testing.assert_array_equal(frames.restore(frames.values), PAGES)
 
 
 def test_channels_that_say_nothing_new_are_left_out() -> None:
@@ -19,8 +19,8 @@ def test_channels_that_say_nothing_new_are_left_out() -> None:
     pages[..., 3] = 5
     frames = DistinctChannels.of(pages)
     assert frames.values.shape == (2, 9, 11, 2)
-    assert frames.sources == (0, 1, 0, None)
-    changed = frames.restore(frames.values + 1, pages)
+    assert frames.plan.sources == (0, 1, 0, None)
+    changed = frames.restore(frames.values + 1)
     np.testing.assert_array_equal(changed[..., :3], pages[..., :3] + 1)
     assert (changed[..., 3] == 5).all()
 
@@ -43,7 +43,7 @@ def test_constant(value: float) -> None:
     pages[0, 0, 0] = np.nan
     frames = DistinctChannels.of(pages)
     assert frames.constant
-    assert (frames.restore(frames.values, pages) == value).all()
+    assert (frames.restore(frames.values) == value).all()
     assert not DistinctChannels.of(PAGES).constant
 
 

@@ -1,0 +1,71 @@
+"""From an array of pixels to the channels that are denoised, and back.
+
+Dimensions: T pages, Y, X height and width, C channels.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evodenoise.config.settings import DenoiseConfig, Impulses
+from evodenoise.denoising.channels import ChannelPlan, DistinctChannels, mark_impulses
+from evodenoise.noise.clipping import find_bounds
+from evodenoise.noise.record import NoiseEstimate
+from evodenoise.system.numbers import round_to
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+def with_channels(stack: Array) -> Array:
+    """Give a stack (T, Y, X) an axis of channels, if it has none: (T, Y, X, C)."""
+    return stack if stack.ndim == 4 else stack[..., None]
+
+
+def take_apart(
+    pages: Array, gaps: Mask | None, config: DenoiseConfig, plan: ChannelPlan | None = None
+) -> tuple[DistinctChannels, Mask]:
+    """Take pages apart, impulses as missing as gaps.
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    gaps : ndarray of bool, shape (T, Y, X), optional
+        Missing pixels.
+    config : DenoiseConfig
+        Settings: whether impulses are looked for.
+    plan : ChannelPlan, optional
+        Which channels to take; by default those that differ in these pages.
+
+    Returns
+    -------
+    channels : DistinctChannels
+        What is to be denoised.
+    impulses : ndarray of bool, shape (T, Y, X)
+        Pixels that were found to be impulses.
+    """
+    if config.impulses is Impulses.OFF:
+        return DistinctChannels.of(pages, gaps, plan=plan), np.zeros(pages.shape[:3], bool)
+    impulses = mark_impulses(pages, gaps)
+    unknown = impulses if gaps is None else impulses | gaps
+    return DistinctChannels.of(pages, unknown, plan=plan), impulses
+
+
+def is_clipped(channels: DistinctChannels, noise: NoiseEstimate, noise_std: float) -> bool:
+    """Tell whether values were clipped; without noise they may all be as they are."""
+    if not noise_std:
+        return False
+    curves = noise.curves or (None,) * channels.values.shape[-1]
+    seen = ~channels.missing
+    planes = (channels.values[..., channel][seen] for channel in range(len(curves)))
+    return any(find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True))
+
+
+def like(estimate: Array, image: Array) -> Array:
+    """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
+    shaped = estimate.reshape(image.shape)
+    if image.dtype.kind in "ui":
+        return round_to(shaped, image.dtype)
+    return shaped.astype(image.dtype)

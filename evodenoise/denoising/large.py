@@ -1,0 +1,177 @@
+"""Large images: a model learns from windows of them, and denoises them tile by tile.
+
+Training takes as long as for any other image, and memory holds one tile at a time.
+
+Dimensions: T pages, Y, X height and width, C channels.
+"""
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from evodenoise.config.settings import DenoiseConfig
+from evodenoise.denoising.arrays import Array, Mask, is_clipped, take_apart, with_channels
+from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
+from evodenoise.denoising.cleaning import Learned, Tools
+from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.low_counts import learn_few_counts
+from evodenoise.denoising.noise_level import known_noise
+from evodenoise.denoising.preparing import check_level
+from evodenoise.denoising.recipe import DenoisedTile, Recipe
+from evodenoise.denoising.result import DenoiseResult
+from evodenoise.denoising.tiles import choose_windows, cut_tiles
+from evodenoise.noise.record import NoiseEstimate
+from evodenoise.system.scratch import forget, scratch_array
+from evodenoise.tvae.schedule import StopReason
+from evodenoise.tvae.training import EpochReport
+
+MOST_AT_ONCE = 3_000_000
+"""Pixels of all pages; more of them are denoised in tiles."""
+
+WINDOWS, WINDOW_SIDE = 12, 512
+"""To learn from. A training visits 65,536 patches; the noise is read off all pixels."""
+
+TILE_SIDE = 1536
+"""Pixels; with its margin a tile takes half a gigabyte."""
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Tell whether pages (T, Y, X, ...) are to be denoised in tiles."""
+    return math.prod(shape[:3]) > MOST_AT_ONCE
+
+
+def denoise_large(
+    noisy: Array,
+    missing: Mask | None,
+    config: DenoiseConfig,
+    noise: NoiseEstimate | None,
+    tools: Tools,
+) -> DenoiseResult | None:
+    """Denoise a stack of pages in tiles.
+
+    Parameters
+    ----------
+    noisy : ndarray, shape (T, Y, X) or (T, Y, X, C)
+        The stack; it may be larger than the memory.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Missing pixels, beside nan.
+    config : DenoiseConfig
+        Settings.
+    noise : NoiseEstimate, optional
+        What is known of the noise.
+    tools : Tools
+        Randomness, a model to start from, and whom to tell.
+
+    Returns
+    -------
+    DenoiseResult or None
+        None: too little varies in it to learn from a part; it has to be denoised as a whole.
+
+    Raises
+    ------
+    ImageError, ConfigError, TrainingError
+        As in `evodenoise.denoise`.
+    """
+    started = time.perf_counter()
+    pages = with_channels(noisy)
+    plan = ChannelPlan.of(pages, missing)
+    places = choose_windows(pages, missing, WINDOW_SIDE, WINDOWS)
+    windows = np.concatenate([pages[place] for place in places])
+    gaps = None if missing is None else np.concatenate([missing[place] for place in places])
+    forget(noisy)
+    sample, impulses = take_apart(windows, gaps, config, plan)
+    if not plan.kept or _tells_nothing(sample):
+        return None
+    known = known_noise(sample, config, noise)
+    quiet = not known.level and config.noise_std is None
+    if quiet and not plan.has_gaps and not impulses.any():
+        return None
+    learned = _learn(sample, config, known, tools, math.prod(pages.shape[:3]))
+    recipe = Recipe.of(learned.model, plan, config, known, tools.generator)
+    trained = time.perf_counter()
+    deadline = None if config.time_limit is None else started + config.time_limit
+    image, std, tiles = _denoise_tiles(noisy, missing, recipe, deadline, tools.on_reconstruction)
+    rebuilding = time.perf_counter() - trained
+    refining = sum(tile.refinement_seconds for tile in tiles)
+    bounds = [tile.free_energy for tile in tiles if math.isfinite(tile.free_energy)]
+    return DenoiseResult(
+        image=image,
+        std=std,
+        noise_std=learned.noise_std or max(tile.noise_std for tile in tiles),
+        noise_estimate=known,
+        free_energy=float(np.mean(bounds)) if bounds else math.nan,
+        history=learned.history,
+        stop_reason=_stop_reason(learned.history),
+        patch_size=recipe.model.patch_size,
+        device=str(tools.generator.device),
+        impulses=sum(tile.impulses for tile in tiles),
+        clipped=is_clipped(sample, known, known.level),
+        model=recipe.model,
+        training_seconds=trained - started,
+        reconstruction_seconds=rebuilding - refining,
+        refinement_seconds=refining,
+    )
+
+
+def _learn(
+    sample: DistinctChannels,
+    config: DenoiseConfig,
+    noise: NoiseEstimate,
+    tools: Tools,
+    pixels: int,
+) -> Learned:
+    """Train a model, unless one was brought that is good as it is."""
+    if tools.model is None or config.epochs:
+        # What is left of a time limit must do for all patches of the image.
+        rebuilt = pixels // config.patch_step**2
+        return learn_few_counts(sample, config, noise, replace(tools, patches=rebuilt))
+    tools.model.check_fits(sample.values.shape[-1], sample.values.shape[1:3])
+    tools.model.check_noise(config)
+    if config.noise_std is not None:
+        check_level(config.noise_std, sample.values[~sample.missing], tools.model.scaling)
+    return Learned(tools.model, 0.0, ())
+
+
+def _denoise_tiles(
+    noisy: Array,
+    missing: Mask | None,
+    recipe: Recipe,
+    deadline: float | None,
+    on_share: OnShare | None,
+) -> tuple[Array, Array, list[DenoisedTile]]:
+    """Denoise tile by tile: the image, its deviation, and what is known of the tiles."""
+    image, std = scratch_array(noisy.shape, noisy.dtype), scratch_array(noisy.shape, np.float32)
+    tiles, done = cut_tiles(noisy.shape, TILE_SIDE, recipe.margin), list[DenoisedTile]()
+    for number, tile in enumerate(tiles):
+        left = None if deadline is None else deadline - time.perf_counter()
+        found = recipe.denoise(
+            np.array(noisy[tile.outer]),
+            None if missing is None else missing[tile.outer],
+            tile,
+            number=number,
+            time_limit=None if left is None else max(left / (len(tiles) - number), 0.01),
+            on_share=None if on_share is None else _part(on_share, number, len(tiles)),
+        )
+        image[tile.place], std[tile.place] = found.image, found.std
+        done.append(found.figures())
+        for each in (noisy, image, std):
+            forget(each)
+    return image, std, done
+
+
+def _part(on_share: OnShare, number: int, count: int) -> OnShare:
+    """Turn the share of a tile that is done into that of all of them."""
+    return lambda share: on_share((number + share) / count)
+
+
+def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:
+    """Say why training ended; there was none if a model was brought."""
+    return (history[-1].stop_reason or StopReason.STOPPED) if history else StopReason.EPOCHS
+
+
+def _tells_nothing(sample: DistinctChannels) -> bool:
+    """Tell whether a channel of the windows is constant, or all of them are missing."""
+    seen = sample.values[~sample.missing]
+    return not len(seen) or bool((np.ptp(seen, 0) == 0).any())
