@@ -1,6 +1,7 @@
 """Between what a file holds, what is denoised, and what is written."""
 
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from evodenoise.images.levels import (
     choose_rescaling,
     rounding_warnings,
 )
-from evodenoise.system.scratch import map_pieces, scratch_array
+from evodenoise.system.scratch import map_pieces
 
 Mask = npt.NDArray[np.bool_]
 
@@ -189,14 +190,14 @@ class Conversion:
 
 def _missing(image: Image, mask: Path | None) -> Mask | None:
     """Find the pixels of an image of which nothing is known."""
-    missing = scratch_array(image.pixels.shape[: 2 + image.is_stack], bool)
-    if image.invisible is not None:
-        missing |= image.invisible
+    marked = [] if image.invisible is None else [image.invisible]
     if image.pixels.dtype.kind == "f":
         unknown = map_pieces(np.isnan, bool, image.pixels)
-        missing |= unknown.any(-1) if unknown.ndim > missing.ndim else unknown
+        has_channels = unknown.ndim > 2 + image.is_stack
+        marked.append(np.asarray(unknown.any(-1)) if has_channels else unknown)
     if mask is not None:
-        missing |= _fit_mask(mask, image)
+        marked.append(_fit_mask(mask, image))
+    missing = reduce(np.logical_or, marked) if marked else np.zeros(1, bool)
     return missing if missing.any() else None
 
 

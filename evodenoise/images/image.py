@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from evodenoise.images.axes import Array, Layout
 from evodenoise.system.numbers import round_to
-from evodenoise.system.scratch import map_pieces, scratch_array
+from evodenoise.system.scratch import is_large, map_pieces, scratch_array
 
 RESOLUTION, ICC_PROFILE, EXIF, XMP = "resolution", "ICC profile", "EXIF", "XMP"
 """Metadata that several formats know: dots an inch (x, y), and three kinds of bytes."""
@@ -132,9 +132,11 @@ class Image:
         return hidden if hidden.any() else None
 
     def blank(self, dtype: np.dtype[Any] | None = None) -> "Image":
-        """Return the image with pixels of zeros, which take no memory, of its type or another."""
-        kind = dtype or self.pixels.dtype
-        return self.with_pixels(np.broadcast_to(np.zeros((), kind), self.pixels.shape))
+        """Return the image with pixels of zeros, of its type or another; many are only one."""
+        kind, shape = dtype or self.pixels.dtype, self.pixels.shape
+        if is_large(shape, kind):
+            return self.with_pixels(np.broadcast_to(np.zeros((), kind), shape))
+        return self.with_pixels(np.zeros(shape, kind))
 
     def with_pixels(self, pixels: Array) -> "Image":
         """Return the image with other pixels; opacity takes their type."""

@@ -91,7 +91,7 @@ def choose_rescaling(known: Array, dtype: DType) -> tuple[Rescaling | None, tupl
         return None, ()
     target = _limits(dtype)
     natural = _limits(known.dtype) if known.dtype.kind in "ui" else (0.0, 1.0)
-    low, high = float(known.min()), float(known.max())
+    low, high = _extremes(known)
     is_inside = natural[0] <= low and high <= natural[1]
     if is_inside and (high == low or high - low >= LEAST_FILLED * (natural[1] - natural[0])):
         return Rescaling(natural, target), ()
@@ -124,7 +124,7 @@ def check_levels(known: Array, dtype: DType, rescaling: Rescaling | None) -> Non
     """
     if np.can_cast(known.dtype, dtype):
         return
-    values = f"values from {known.min():g} to {known.max():g}"
+    values = "values from {:g} to {:g}".format(*_extremes(known))
     low, high = _limits(dtype)
     margin = NOISE_BEYOND * (high - low)
 
@@ -132,7 +132,7 @@ def check_levels(known: Array, dtype: DType, rescaling: Rescaling | None) -> Non
         return piece.astype(np.float64) if rescaling is None else rescaling.apply(piece)
 
     def count_beyond(piece: Array) -> int:
-        return np.count_nonzero((piece < low - margin) | (piece > high + margin))
+        return int(np.count_nonzero((piece < low - margin) | (piece > high + margin)))
 
     beyond = sum(count_beyond(exact(known[place])) for place in pieces(known)) / known.size
     if beyond > 0.5:
@@ -166,7 +166,8 @@ def rounding_warnings(known: Array, rescaling: Rescaling | None) -> tuple[str, .
         white, and none for a constant.
     """
     factor = 1.0 if rescaling is None else rescaling.factor
-    span = (float(known.max()) - float(known.min())) * factor
+    low, high = _extremes(known)
+    span = (high - low) * factor
     if not 0 < span < COARSE_RANGE or _std(known) * factor >= COARSE_STD:
         return ()
     return (
@@ -189,9 +190,17 @@ def _count(
 
 def _std(values: Array) -> float:
     """Compute the standard deviation; numpy would make an array of all differences."""
-    mean = float(values.mean(dtype=np.float64))
+    total = sum(float(values[place].sum(dtype=np.float64)) for place in pieces(values))
+    mean = total / values.size
     squares = sum(float(np.square(values[place] - mean).sum()) for place in pieces(values))
     return math.sqrt(squares / values.size)
+
+
+def _extremes(values: Array) -> tuple[float, float]:
+    """Find the least and the largest value."""
+    ends = [(values[place].min(), values[place].max()) for place in pieces(values)]
+    lows, highs = zip(*ends, strict=True)
+    return float(min(lows)), float(max(highs))
 
 
 def _limits(dtype: DType) -> tuple[float, float]:

@@ -28,7 +28,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
         if "Python objects" not in str(error):
             raise
         raise ImageError("holds Python objects; save numbers: array.astype(np.float32)") from error
-    if not isinstance(mapped, np.ndarray):
+    if not isinstance(mapped, np.memmap):
         raise ImageError("is not a single array")
     layout = options.layout_of(mapped.shape)
     is_transposed = mapped.flags.f_contiguous and not mapped.flags.c_contiguous

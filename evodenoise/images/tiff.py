@@ -19,6 +19,7 @@ from evodenoise.images.image import (
     Metadata,
     from_samples,
 )
+from evodenoise.images.tiff_values import decode
 from evodenoise.images.tiff_writing import Encoding, Native, drops, write
 
 # What tifffile thinks of a damaged file is told in one line by the ImageError.
@@ -37,7 +38,7 @@ def _read(stream: IO[bytes], options: ReadOptions) -> Image:
         _check_kind(page)
         layout = options.layout_of(series.shape, _letters(series))
         _check_whole(series)
-        array = _decode(series)
+        array = decode(stream, series)
         array, layout, expanded = _expand(array, page, layout)
         has_alpha, transparent = _opacity(page, layout)
         pixels, alpha = from_samples(array, layout, has_alpha=has_alpha)
@@ -107,11 +108,6 @@ def _check_whole(series: tifffile.TiffPageSeries) -> None:
 def _pages(series: tifffile.TiffPageSeries) -> list[tifffile.TiffPage]:
     """List the pages, all of which are there, with their tags."""
     return [page.aspage() for page in series.pages if page is not None]
-
-
-def _decode(series: tifffile.TiffPageSeries) -> Array:
-    array = series.asarray(maxworkers=1)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _expand(

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, cast
 
 import tifffile
 
 from evodenoise.images import tiff_exif, tiff_tags
 from evodenoise.images.format import WriteOptions
 from evodenoise.images.image import EXIF, ICC_PROFILE, RESOLUTION, XMP, Image
+from evodenoise.images.tiff_values import ForgettingStream, for_writer
 
 _BYTE = 1  # a type of tags
 _GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
@@ -71,7 +72,7 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     native = image.metadata.native or Native([], [])
     tags = tiff_tags.retyped(native.tags, encoding.dtype, planes.dtype.name)
     with tifffile.TiffWriter(
-        stream,
+        cast(IO[bytes], ForgettingStream(stream, planes)),
         byteorder=encoding.byteorder,
         bigtiff=encoding.bigtiff or planes.nbytes > _LARGEST_CLASSIC,
         imagej=False,
@@ -79,8 +80,9 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     ) as writer:
         is_one_for_all = len(encoding.order) < len(planes)
         for place in encoding.order:
+            values = planes if is_one_for_all else planes[place]
             writer.write(
-                planes if is_one_for_all else planes[place],
+                **for_writer(values, encoding.byteorder, encoding.page),
                 metadata=None,
                 software=False,
                 truncate=is_one_for_all,
@@ -121,5 +123,8 @@ def _write_foreign(stream: IO[bytes], image: Image) -> None:
         "iccprofile": shared.get(ICC_PROFILE),
         "extratags": extra,
     }
-    tifffile.imwrite(stream, raster, byteorder=byteorder, **settings)
+    settings |= for_writer(raster, byteorder, settings)
+    tifffile.imwrite(
+        stream, byteorder=byteorder, bigtiff=raster.nbytes > _LARGEST_CLASSIC, **settings
+    )
     tiff_exif.append_directories(stream, [directories], byteorder)

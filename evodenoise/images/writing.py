@@ -1,19 +1,20 @@
 """From an image to a file, after a check that it can be held there."""
 
+import errno
 import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
-from evodenoise.errors import ImageError, OutputError, WriteError
+from evodenoise.errors import ImageError, OutputError, ScratchError, WriteError
 from evodenoise.images.format import Format, WriteOptions
 from evodenoise.images.formats import ALL, FORMATS
 from evodenoise.images.image import EXIF, Image
 from evodenoise.system.files import NewFile
+from evodenoise.system.scratch import is_large
 
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _COLOURS = {1: "gray", 3: "RGB"}
 
 
@@ -123,13 +124,24 @@ def _check_writable(folder: Path) -> None:
 
 
 def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) -> None:
-    """Write a blank image with the same metadata into memory, for damaged metadata can be read."""
-    blank = image.with_pixels(np.zeros_like(image.pixels))
+    """Write a blank image with the same metadata, for damaged metadata can be read.
+
+    A large one goes beside the result for as long as that takes, which shows that it has room.
+    """
+    blank = image.blank()
     try:
-        _write(known, io.BytesIO(), blank, options)
+        if is_large(blank.pixels.shape, blank.pixels.dtype):
+            with NewFile(path) as file:
+                _write(known, file.stream, blank, options)
+        else:
+            _write(known, io.BytesIO(), blank, options)
+    except ScratchError:
+        raise
     except ImageError as error:  # a library is not there
         raise OutputError(f"{path}: {error}") from error
     except Exception as error:  # as many kinds as there are libraries
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         if _fails(known, blank.stripped(), options):
             raise OutputError(f"{path}: cannot be written as {known.name}: {error}") from error
         raise OutputError(

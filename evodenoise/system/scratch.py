@@ -19,7 +19,7 @@ from evodenoise.errors import ScratchError
 Array = npt.NDArray[Any]
 Place = tuple[int | slice, ...]
 
-MAPPED_FROM = 32 * 2**20
+MAPPED_FROM = 16 * 2**20
 """Bytes from which on an array is kept in a file rather than in memory."""
 
 PIECE = 8 * 2**20

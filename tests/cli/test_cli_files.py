@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 
 from evodenoise.cli import main
 from evodenoise.denoising import denoise as pipeline
+from evodenoise.system import scratch
 
 USUAL = {
     **{"--epochs": "1", "--latents": "16", "--hidden": "16", "--states": "4"},
@@ -281,3 +282,20 @@ def test_a_full_disk(capsys: pytest.CaptureFixture[str], ending: str) -> None:
         assert run(f"in.npy -q -o out{ending} {QUICK}") == 1
     assert "cannot be written" in capsys.readouterr().err
     assert snapshot(Path()) == before
+
+
+@pytest.mark.parametrize("ending", ["npy", "tif", "fits"])
+def test_what_is_too_large_for_the_memory_is_denoised_as_what_is_not(
+    monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """A picture in a file that is mapped, which nothing may write to."""
+    np.save("in.npy", as_dtype(add_noise(wave(20, 24)), "uint16"))
+    if ending != "npy":
+        assert run(f"in.npy -o in.{ending} {QUICK}") == 0
+    before = Path(f"in.{ending}").read_bytes()
+    assert run(f"in.{ending} -o small.{ending} {QUICK}") == 0
+    monkeypatch.setattr(scratch, "MAPPED_FROM", 1)
+    monkeypatch.setattr(scratch, "PIECE", 200)
+    assert run(f"in.{ending} -o large.{ending} {QUICK}") == 0
+    assert Path(f"large.{ending}").read_bytes() == Path(f"small.{ending}").read_bytes()
+    assert Path(f"in.{ending}").read_bytes() == before

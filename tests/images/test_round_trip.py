@@ -18,6 +18,7 @@ from evodenoise.cli import main
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.images import ALL, Format
+from evodenoise.system import scratch
 
 # They say where in the file the values are.
 PLACES = (273, 279, 324, 325)
@@ -99,6 +100,20 @@ def test_the_same_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     np.testing.assert_array_equal(after, before)
     np.testing.assert_equal(metadata_of(target), metadata_of(source))
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("name", [name for name in SAME if name[:3] in ("tif", "npy", "fit")])
+def test_the_same_comes_back_of_large_files(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """Every array is taken for one that is too large for the memory, and for several pieces."""
+    monkeypatch.setattr(scratch, "MAPPED_FROM", 1)
+    monkeypatch.setattr(scratch, "PIECE", 100)
+    test_the_same_comes_back(tmp_path, capsys, name)
 
 
 @pytest.mark.usefixtures("identity")
