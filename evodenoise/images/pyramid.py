@@ -75,7 +75,7 @@ def shrink(array: Array, shape: Sequence[int]) -> Array:
 def _edges(size: int, count: int) -> npt.NDArray[np.int64]:
     """Say where the blocks along an axis begin, and where the last one ends."""
     factor = max(1, round(size / count))
-    if (count - 1) * factor < size:
+    if count in (size // factor, -(-size // factor)):
         return np.minimum(np.arange(count + 1) * factor, size)
     return np.arange(count + 1) * size // count
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 
@@ -14,6 +15,9 @@ except ImportError:  # Windows, which lets nobody remove a file that is open
     fcntl = None  # type: ignore[assignment]
 
 _PARTIAL, _OLD = ".part", ".old"
+
+_LAST_WRITES = 0.1
+"""Seconds that threads have to end after an exception."""
 
 
 class NewFolder:
@@ -65,10 +69,14 @@ class NewFolder:
             old.unlink()
         shutil.rmtree(old, ignore_errors=True)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, interrupted: type[BaseException] | None, *_: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if interrupted is not None:
+            # Threads that were writing when the exception came may not have ended yet.
+            time.sleep(_LAST_WRITES)
+            shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Remove what nobody is working on any more."""
