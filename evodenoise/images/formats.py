@@ -78,5 +78,5 @@ def recognise(head: bytes) -> Format:
     for known in ALL:
         if head.startswith(known.magic):
             return known
-    names = [known.name for known in ALL]
+    names = [known.name for known in ALL if not known.is_folder]
     raise ImageError(f"is not a {', '.join(names[:-1])} or {names[-1]} image")
