@@ -37,8 +37,8 @@ class Room(NamedTuple):
 
 
 GUARDED = (
-    *("torch", "PIL", "tifffile", "imagecodecs", "png", "astropy", "skimage", "distributed"),
-    *("typer", "rich"),
+    *("torch", "PIL", "tifffile", "imagecodecs", "png", "astropy", "zarr", "skimage"),
+    *("distributed", "typer", "rich"),
 )
 """Libraries that stay in their rooms."""
 
@@ -61,7 +61,7 @@ ROOMS = (
         "files of every format, metadata, axes, conversion of values; the only place that reads "
         "or writes them",
         ("system", "errors"),
-        ("PIL", "tifffile", "imagecodecs", "png", "astropy"),
+        ("PIL", "tifffile", "imagecodecs", "png", "astropy", "zarr"),
     ),
     Room("noise", "what the noise of an image is, read blindly", ("errors",)),
     Room(

@@ -7,6 +7,7 @@ from pathlib import Path
 from evodenoise.cli.output import Voice
 from evodenoise.cli.streams import STREAM, goes_to_stdout
 from evodenoise.errors import ConfigError, OutputError
+from evodenoise.images import is_image_folder
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import Plan
@@ -136,9 +137,13 @@ def list_idle_options(request: Request, plan: Plan) -> Iterator[str]:
     str
         A line each.
     """
-    if request.recursive and not any(Path(name).is_dir() for name in request.files):
+    if request.recursive and not any(map(_is_searched, request.files)):
         yield "note: --recursive does nothing here: no input is a folder"
     if not plan.many and request.jobs is not None:
         yield "note: --jobs does nothing here: there is one image, which has all cores"
     if not plan.many and request.fail_fast:
         yield "note: --fail-fast does nothing here: there is one image"
+
+
+def _is_searched(name: str) -> bool:
+    return Path(name).is_dir() and not is_image_folder(Path(name))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evodenoise.errors import ConfigError, EvodenoiseError, ImageError
-from evodenoise.images import format_of
+from evodenoise.images import format_of, is_folder_name
 from evodenoise.jobs.naming import Naming
 
 STREAM = "-"
@@ -87,6 +87,9 @@ def _read_stdin() -> bytes:
 
 
 def _ending(source: Path, ending: str | None) -> str:
-    if ending is not None:
-        return f".{ending}"
-    return format_of(source).endings[0]
+    ending = format_of(source).endings[0] if ending is None else f".{ending}"
+    if is_folder_name(Path(f"stdout{ending}")):
+        raise ConfigError(
+            f"a {ending} image is a folder, which stdout cannot take; --format tif can"
+        )
+    return ending

@@ -2,7 +2,7 @@
 
 from evodenoise.images.axes import Array, Layout
 from evodenoise.images.format import MOST_PIXELS, Format, ReadOptions, WriteOptions
-from evodenoise.images.formats import ALL, FORMATS, format_of
+from evodenoise.images.formats import ALL, FORMATS, format_of, is_folder_name, is_image_folder
 from evodenoise.images.image import Image, Metadata, convert
 from evodenoise.images.reading import read_image
 from evodenoise.images.writing import check_output, write_image
@@ -21,6 +21,8 @@ __all__ = [
     "check_output",
     "convert",
     "format_of",
+    "is_folder_name",
+    "is_image_folder",
     "read_image",
     "write_image",
 ]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
+from typing import Any
 
 from evodenoise.errors import ImageError
 from evodenoise.images.axes import Layout
@@ -111,6 +111,8 @@ class Format:
         Which metadata of other formats it takes.
     drops : callable
         Names what it does not keep of those, of an image from a file of another format.
+    is_folder : bool
+        Whether an image is a folder, and readers and writers take its `Path` for a stream.
     read : callable
         From a stream to an `Image`; raises `ImageError` without the name of the file, and
         almost anything on damaged data.
@@ -122,11 +124,12 @@ class Format:
     endings: tuple[str, ...]
     magic: tuple[bytes, ...]
     dtypes: tuple[str, ...]
-    read: Callable[[IO[bytes], ReadOptions], Image]
-    write: Callable[[IO[bytes], Image, WriteOptions], None]
+    read: Callable[[Any, ReadOptions], Image]
+    write: Callable[[Any, Image, WriteOptions], None]
     channels: tuple[int, ...] = (1, 3)
     alpha: bool = True
     pages: bool = False
     quality: bool = False
+    is_folder: bool = False
     shared: frozenset[str] = frozenset()
     drops: Callable[[Image], tuple[str, ...]] = lambda _: ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evodenoise.errors import ImageError, ScratchError
 from evodenoise.images.format import ReadOptions
-from evodenoise.images.formats import HEAD_BYTES, recognise
+from evodenoise.images.formats import HEAD_BYTES, format_of, is_image_folder, recognise
 from evodenoise.images.image import Image
 
 
@@ -46,21 +46,27 @@ def read_image(path: Path, options: ReadOptions | None = None) -> Image:
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into the memory") from error
     except Exception as error:  # decoders raise almost anything on damaged data
-        raise ImageError(f"{path}: cannot be decoded, the file seems damaged: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ImageError(f"{path}: cannot be decoded, the file seems damaged: {reason}") from error
     # What a library says about the file is for the user; about the use of itself, for us.
     remarks = {str(item.message) for item in said if issubclass(item.category, UserWarning)}
     return replace(image, warnings=(*image.warnings, *sorted(remarks)))
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
+    if is_image_folder(path):
+        return _checked(format_of(path).read(path, options), options)
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
-        image = recognise(head).read(stream, options)
-        if not image.pixels.size:
-            raise ImageError("holds no pixels")
-        _check_axes(image, options.axes)
-        return image
+        return _checked(recognise(head).read(stream, options), options)
+
+
+def _checked(image: Image, options: ReadOptions) -> Image:
+    if not image.pixels.size:
+        raise ImageError("holds no pixels")
+    _check_axes(image, options.axes)
+    return image
 
 
 def _check_axes(image: Image, said: str | None) -> None:

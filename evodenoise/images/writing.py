@@ -2,6 +2,7 @@
 
 import errno
 import io
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import IO
 
 from evodenoise.errors import ImageError, OutputError, ScratchError, WriteError
 from evodenoise.images.format import Format, WriteOptions
-from evodenoise.images.formats import ALL, FORMATS
+from evodenoise.images.formats import ALL, FORMATS, is_folder_name, is_image_folder
 from evodenoise.images.image import EXIF, Image
+from evodenoise.images.zarr_nodes import is_store
 from evodenoise.system.files import NewFile
+from evodenoise.system.folders import NewFolder
 from evodenoise.system.scratch import is_large
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -69,7 +72,14 @@ def check_output(
 def _check_free(path: Path, source: Path, *, overwrite: bool) -> None:
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path}: is the input itself; choose another output")
-    if path.is_dir():
+    place, origin = path.resolve(), source.resolve()
+    contains = is_folder_name(path) and place in origin.parents
+    if contains or (origin in place.parents and is_image_folder(origin)):
+        raise OutputError(f"{path}: input and output lie in each other; choose another output")
+    if is_folder_name(path):
+        if path.exists() and not (is_store(path) or (path.is_dir() and not any(path.iterdir()))):
+            raise OutputError(f"{path}: is there, and no Zarr image; choose another name")
+    elif path.is_dir():
         raise OutputError(f"{path}: is a folder")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; choose another name or add --overwrite")
@@ -130,7 +140,10 @@ def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) ->
     """
     blank = image.blank()
     try:
-        if is_large(blank.pixels.shape, blank.pixels.dtype):
+        if known.is_folder:
+            with NewFolder(path) as place:
+                _write(known, place.folder, blank, options)
+        elif is_large(blank.pixels.shape, blank.pixels.dtype):
             with NewFile(path) as file:
                 _write(known, file.stream, blank, options)
         else:
@@ -152,7 +165,8 @@ def _rehearse(path: Path, known: Format, image: Image, options: WriteOptions) ->
 
 def _fails(known: Format, image: Image, options: WriteOptions) -> bool:
     try:
-        _write(known, io.BytesIO(), image, options)
+        with tempfile.TemporaryDirectory(prefix="evodenoise-") as folder:
+            _write(known, Path(folder) if known.is_folder else io.BytesIO(), image, options)
     except Exception:
         return True
     return False
@@ -170,11 +184,11 @@ def _losses(known: Format, image: Image) -> tuple[str, ...]:
     return (f"a {known.name} file does not keep: {', '.join(lost)}",) if lost else ()
 
 
-def _write(known: Format, stream: IO[bytes], image: Image, options: WriteOptions) -> None:
+def _write(known: Format, place: IO[bytes] | Path, image: Image, options: WriteOptions) -> None:
     with warnings.catch_warnings():
         # What a library has to say about the metadata was heard when it was read.
         warnings.simplefilter("ignore", UserWarning)
-        known.write(stream, image, options)
+        known.write(place, image, options)
 
 
 def write_image(
@@ -203,12 +217,13 @@ def write_image(
         If writing fails, for example on a full disk.
     """
     try:
-        with NewFile(path) as file:
-            known = FORMATS[path.suffix.lower()]
-            _write(known, file.stream, image, options or WriteOptions())
-            file.flush()
+        known = FORMATS[path.suffix.lower()]
+        with NewFolder(path) if known.is_folder else NewFile(path) as new:
+            place = new.folder if isinstance(new, NewFolder) else new.stream
+            _write(known, place, image, options or WriteOptions())
+            new.flush()
             if on_ready is not None:
                 on_ready()
-            file.put()
+            new.put()
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evodenoise.errors import ConfigError
-from evodenoise.images import FORMATS
+from evodenoise.images import FORMATS, is_folder_name
 
 DEFAULT_SUFFIX = "_denoised"
 """What is added to the name of a result that stands beside its input."""
@@ -47,6 +47,8 @@ class Naming:
     def is_folder(self) -> bool:
         """Tell whether the output is a folder by itself, whatever the inputs are."""
         output = self.output or ""
+        if is_folder_name(Path(output)):  # an image, also with the slash of a shell's completion
+            return False
         return output.endswith(("/", os.sep)) or os.path.isdir(output)  # noqa: PTH112 - never raises
 
     def name(self, source: Path) -> str:

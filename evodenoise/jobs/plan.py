@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evodenoise.errors import ConfigError, ImageError, OutputError, plural
-from evodenoise.images import FORMATS
+from evodenoise.images import FORMATS, is_folder_name, is_image_folder
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.naming import Naming
 
@@ -78,6 +78,8 @@ def make_plan(
         jobs = [_single(Path(inputs[0]), naming)]
         pairs = _with_references(jobs, reference)
         return Plan(pairs, 0, many=False, make_folders=naming.is_folder())
+    if naming.folder is not None and is_folder_name(naming.folder):
+        raise OutputError(f"{naming.folder}: names one image; results of several need a folder")
     if naming.folder is not None and naming.folder.is_file():
         raise OutputError(f"{naming.folder}: is a file; results of several images need a folder")
     if reference is not None and not reference.exists():
@@ -112,6 +114,8 @@ def _refuse_inputs_as_outputs(jobs: Sequence[Job]) -> None:
 
 def _is_many(typed: str) -> bool:
     """Tell whether an input may stand for several files: a folder or a glob."""
+    if is_image_folder(Path(typed)):
+        return False
     return os.path.isdir(typed) or (glob.has_magic(typed) and not os.path.lexists(typed))  # noqa: PTH112
 
 
@@ -143,7 +147,7 @@ def _find(typed: str, naming: Naming, *, recursive: bool) -> tuple[list[tuple[Pa
     else:
         base = _fixed_part(path)
         listed = [Path(each) for each in sorted(glob.glob(typed, recursive=True))]  # noqa: PTH207
-        listed = [each for each in listed if each.is_file()]
+        listed = [each for each in listed if _is_there(each)]
         if not listed:
             raise ImageError(f"{typed}: no file matches")
     images = [each for each in listed if _is_image(each) and not naming.claims(each, base)]
@@ -159,13 +163,18 @@ def _fixed_part(pattern: Path) -> Path:
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """List the files of a folder by name, files before folders; hidden folders are left alone."""
+    """List the files of a folder by name, files before folders; hidden folders are left alone.
+
+    A folder that is an image counts as a file.
+    """
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise ImageError(f"{folder}: cannot be read: {error.strerror}") from error
-    yield from (entry for entry in entries if entry.is_file())
+    yield from (entry for entry in entries if _is_there(entry))
     for entry in entries:
+        if is_image_folder(entry):
+            continue
         # Not through links, which could lead in circles.
         if recursive and entry.is_dir() and not entry.is_symlink() and entry.name[0] != ".":
             yield from _walk(entry, recursive)
@@ -197,7 +206,7 @@ def _with_references(jobs: Sequence[Job], reference: Path | None) -> tuple[Job, 
     """Give each job its clean image: of the same place and name, else of the same name."""
     if reference is None:
         return tuple(jobs)
-    if not reference.is_dir():
+    if not reference.is_dir() or is_image_folder(reference):
         return tuple(replace(job, reference=reference) for job in jobs)
     found = [path for path in _walk(reference, recursive=True) if _is_image(path)]
     places: dict[str, Path] = {}
@@ -208,10 +217,14 @@ def _with_references(jobs: Sequence[Job], reference: Path | None) -> tuple[Job, 
     for job in jobs:
         mirrored = reference / job.inside
         by_name = places.get(job.source.name) or places.get(job.source.stem)
-        pairs.append(replace(job, reference=mirrored if mirrored.is_file() else by_name))
+        pairs.append(replace(job, reference=mirrored if _is_there(mirrored) else by_name))
     if all(job.reference is None for job in pairs):
         raise ImageError(f"{reference}: holds no image with the name of an input")
     return tuple(pairs)
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or is_image_folder(path)
 
 
 def add_extras(plan: Plan, *, residual: Path | None = None, figure: Path | None = None) -> Plan:

@@ -31,8 +31,7 @@ class NewFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Not made from the name of `path` itself, which may be as long as names can be.
-        self._start = f".evodenoise-{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"
+        self._start = partial_start(path)
         self._partial = path.with_name(f"{self._start}{uuid.uuid4().hex[:8]}.part")
 
     def __enter__(self) -> "NewFile":
@@ -55,6 +54,13 @@ class NewFile:
             self.stream.close()
         finally:
             self._partial.unlink(missing_ok=True)
+
+
+def partial_start(path: Path) -> str:
+    """Say how the names begin of what is not yet, or no longer, in its final place."""
+    # Not made from the name of `path` itself, which may be as long as names can be.
+    name = os.fsencode(path.name)
+    return f".evodenoise-{hashlib.sha256(name).hexdigest()[:8]}-"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

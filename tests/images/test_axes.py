@@ -5,6 +5,7 @@ import pytest
 
 from evodenoise.errors import ImageError
 from evodenoise.images import Layout, ReadOptions
+from evodenoise.system import scratch
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,19 @@ def test_axes_that_do_not_fit(axes: str) -> None:
 def test_shapes_of_no_image(shape: tuple[int, ...]) -> None:
     with pytest.raises(ImageError, match="2 to 6 dimensions"):
         Layout.read(shape)
+
+
+@pytest.mark.parametrize("axes", ["TYXZ", "ZTYX", "YXTC", "TCYX", "TZCYX"])
+def test_a_large_array_is_arranged_like_a_small_one(
+    monkeypatch: pytest.MonkeyPatch, axes: str
+) -> None:
+    sizes = {"T": 5, "Z": 2, "C": 3, "Y": 4, "X": 6}
+    shape = [sizes[letter] for letter in axes]
+    array = np.arange(np.prod(shape)).reshape(shape)
+    layout = Layout(axes, array.shape)
+    small = layout.arrange(array)
+    monkeypatch.setattr(scratch, "MAPPED_FROM", 1)
+    monkeypatch.setattr(scratch, "PIECE", 64)
+    large = layout.arrange(array)
+    np.testing.assert_array_equal(large, small)
+    np.testing.assert_array_equal(layout.restore(large), array)
