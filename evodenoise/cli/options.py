@@ -216,7 +216,7 @@ OF_DENOISING: Mapping[str, Option] = {
         default=_from_preset("covariance")),
     "refine": Option(
         "--refine", str, "NAME", MODEL, (DenoiseConfig, "refinement"),
-        "Local models on similar patches at the end: full, gaussian or none.",
+        "Local models on similar patches at the end: full, quick, gaussian or none.",
         default=_from_preset("refinement")),
     "patch_size": Option(
         "--patch-size", int, "PIXELS", MODEL, (DenoiseConfig, "patch_size"),

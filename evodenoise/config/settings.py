@@ -67,6 +67,7 @@ class Refinement(StrEnum):
 
     NONE = "none"
     GAUSSIAN = "gaussian"
+    QUICK = "quick"
     FULL = "full"
 
 
@@ -233,7 +234,8 @@ class DenoiseConfig:
         their side.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
-        the first estimate; ``full``: averaged with low-rank models; ``none``: no refinement.
+        the first estimate; ``full``: averaged with low-rank models; ``quick``: with fewer of
+        these; ``none``: no refinement.
     group_step : int
         Distance in pixels of the patches around which groups are formed.
     group_sizes : tuple of int

@@ -140,7 +140,7 @@ def choose_windows(pages: Array, missing: Mask | None, side: int, count: int) ->
         known.append(len(seen) / (values.size / values.shape[-1]))
         spread = math.sqrt(float(seen.var(0).mean())) if len(seen) else 0.0
         features.append((float(seen.mean()) if len(seen) else 0.0, spread))
-    enough = np.array(known) > min(0.5, 0.99 * max(known))
+    enough = np.array(known) >= min(0.5, max(known))
     chosen = [place for place, is_enough in zip(places, enough, strict=True) if is_enough]
     brightness, spreads = np.array(features)[enough].T
     starts = np.array([[each.start for each in place] for place in chosen], np.float64)

@@ -41,6 +41,9 @@ product of the members is the smaller one."""
 COLOUR_MEMBERS = 70
 """In colour, where the values of a patch are three times as many."""
 
+QUICK_STEP, QUICK_ITERATIONS, QUICK_REMAINING = 6, 4, 0.78
+"""Fewer groups, shrunk fewer times, and more each time: an eighth of the work."""
+
 LEAST_SQUARE = 1e-12
 """Of a singular value; smaller ones are rounding."""
 
@@ -64,6 +67,16 @@ class LowRankSettings(GroupSettings):
 
     iterations: int = 10
     remaining: float = 0.56
+
+
+def quick_settings(settings: LowRankSettings) -> LowRankSettings:
+    """Choose settings for much less work, and a little less gain."""
+    return replace(
+        settings,
+        step=min(QUICK_STEP, settings.patch_size),
+        iterations=QUICK_ITERATIONS,
+        remaining=QUICK_REMAINING,
+    )
 
 
 def low_rank_settings(noise_to_signal: float, channels: int) -> LowRankSettings:

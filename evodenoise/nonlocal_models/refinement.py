@@ -18,12 +18,16 @@ from evodenoise.config.settings import Refinement
 from evodenoise.noise.record import noise_to_signal
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
-from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
+from evodenoise.nonlocal_models.low_rank import (
+    low_rank_groups,
+    low_rank_settings,
+    quick_settings,
+)
 from evodenoise.nonlocal_models.matching import GroupSettings
 
 Settings = TypeVar("Settings", bound=GroupSettings)
 
-LOW_RANK_SHARE = 0.6
+LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.5
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
 LOW_RANK_COST = 1 / 6**3
@@ -33,6 +37,7 @@ pixel; it grows with the cube of their side."""
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
     Refinement.GAUSSIAN: (0.5,),
+    Refinement.QUICK: (1.5, 0.5),
     Refinement.FULL: (8.5, 0.5),
 }
 """What a refinement costs, in quick visits of the training to all patches. Second, what it costs
@@ -65,7 +70,8 @@ def refine(
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
     step : int
-        Distance in pixels of the patches around which groups are formed.
+        Distance in pixels of the patches around which groups are formed; the low-rank ones of
+        the quick refinement have their own.
     sizes : tuple of int
         Added to the side of the patches, in pixels; the results are averaged.
     deadline : float or None
@@ -85,20 +91,25 @@ def refine(
         settings: Settings,
     ) -> Tensor:
         sides = [min(settings.patch_size + added, *noisy.shape[:2]) for added in sizes]
-        each = [replace(settings, patch_size=side, step=step) for side in sides]
+        each = [replace(settings, patch_size=side) for side in sides]
         runs = [model(noisy, pilot, noise_variance, one, spectrum) for one in each]
         return torch.stack(runs).mean(0)
 
     started = time.perf_counter()
     ratio = noise_to_signal(noise_variance)
-    gaussian = average(gaussian_groups, gaussian_settings(ratio, noisy.shape[2]))
+    near = replace(gaussian_settings(ratio, noisy.shape[2]), step=step)
+    gaussian = average(gaussian_groups, near)
     seconds = time.perf_counter() - started
-    settings = low_rank_settings(ratio, noisy.shape[2])
+    settings = replace(low_rank_settings(ratio, noisy.shape[2]), step=step)
+    if refinement is Refinement.QUICK:
+        settings = quick_settings(settings)
     runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
+    runs *= (step / settings.step) ** 2
     if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
         return gaussian
     low_rank = average(low_rank_groups, settings)
-    return LOW_RANK_SHARE * low_rank + (1 - LOW_RANK_SHARE) * gaussian
+    share = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
+    return share * low_rank + (1 - share) * gaussian
 
 
 def _expired(deadline: float | None, after: float = 0.0) -> bool:

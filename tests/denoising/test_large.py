@@ -1,0 +1,184 @@
+"""Large images, in tiles: without a seam, and in all else as other images are."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pictures import add_noise, psnr, wave
+
+from evodenoise.config.settings import DenoiseConfig, Refinement
+from evodenoise.denoising import large
+from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
+from evodenoise.errors import ConfigError
+from evodenoise.tvae.training import EpochReport
+
+Array = npt.NDArray[np.float64]
+CONFIG = DenoiseConfig(
+    patch_size=6,
+    latents=32,
+    hidden=(32,),
+    states=6,
+    epochs=12,
+    batch_size=256,
+    refinement=Refinement.GAUSSIAN,
+    device="cpu",
+)
+SIDE, TILE = 200, 70
+CLEAN = wave(SIDE, SIDE)
+NOISY = add_noise(CLEAN, 20)
+
+
+@pytest.fixture(autouse=True)
+def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "MOST_AT_ONCE", 20_000)
+    monkeypatch.setattr(large, "TILE_SIDE", TILE)
+    monkeypatch.setattr(large, "WINDOW_SIDE", 64)
+    monkeypatch.setattr(large, "WINDOWS", 6)
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
+    """Denoise as a whole, with a seed."""
+
+    def run(noisy: Array, seed: int) -> Array:
+        with monkeypatch.context() as patch:
+            patch.setattr(large, "MOST_AT_ONCE", 10**9)
+            return denoise(noisy, CONFIG, rng=seed).image
+
+    return run
+
+
+def test_it_is_as_good_as_the_whole(whole: Callable[..., Array]) -> None:
+    result = denoise(NOISY, CONFIG)
+    assert result.image.shape == result.std.shape == NOISY.shape
+    assert psnr(CLEAN, result.image) > psnr(CLEAN, whole(NOISY, 0)) - 0.3
+    assert result.noise_std == pytest.approx(20, rel=0.05)
+    assert result.noise_estimate.level == pytest.approx(20, rel=0.05)
+    assert np.isfinite(result.free_energy)
+    assert result.model is not None
+    assert result.patch_size == 6
+    assert 0.3 < result.std.mean() / np.sqrt(np.mean((result.image - CLEAN) ** 2)) < 3
+
+
+def test_there_is_no_seam(whole: Callable[..., Array]) -> None:
+    """Where tiles meet, it is as near to the whole as elsewhere, and as the whole to itself."""
+    edges = [SIDE * part // 3 for part in (1, 2)]
+    near = np.zeros((SIDE, SIDE), bool)
+    for edge in edges:
+        near[edge - 2 : edge + 2] = near[:, edge - 2 : edge + 2] = True
+    tiled, one, other = denoise(NOISY, CONFIG, rng=0).image, whole(NOISY, 0), whole(NOISY, 1)
+    difference = np.abs(tiled - one)
+    assert difference[near].mean() < 1.15 * difference[~near].mean()
+    assert difference[near].mean() < 1.5 * np.abs(one - other)[near].mean()
+    for edge in edges:  # no step that the whole does not have
+        steps = [np.abs(np.diff(each - CLEAN, axis=0))[edge - 1].mean() for each in (tiled, one)]
+        assert steps[0] < 1.5 * steps[1]
+
+
+def test_a_seed_repeats_and_another_does_not() -> None:
+    first, again, other = (denoise(NOISY, CONFIG, rng=seed).image for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_the_input_stays_and_its_type_is_kept() -> None:
+    noisy = NOISY.clip(0, 255).round().astype(np.uint8)
+    before = noisy.copy()
+    result = denoise(noisy, CONFIG)
+    assert result.image.dtype == np.uint8
+    np.testing.assert_array_equal(noisy, before)
+
+
+def test_progress_is_that_of_all_tiles() -> None:
+    shares: list[float] = []
+    epochs: list[EpochReport] = []
+    denoise(NOISY, CONFIG, on_epoch=epochs.append, on_reconstruction=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.12
+    assert shares[-1] == pytest.approx(1)
+    assert len(epochs) == CONFIG.epochs
+
+
+def test_colour_with_a_constant_channel_and_two_equal_ones() -> None:
+    clean = wave(160, 150, channels=2)
+    noisy = add_noise(clean, 15)
+    padded = np.stack([noisy[..., 0], noisy[..., 1], noisy[..., 0], np.full((160, 150), 7.0)], -1)
+    found = denoise(padded, CONFIG).image
+    np.testing.assert_array_equal(found[..., 0], found[..., 2])
+    assert (found[..., 3] == 7).all()
+    assert psnr(clean, found[..., :2]) > psnr(clean, noisy) + 5
+
+
+def test_gaps_are_filled_even_where_a_tile_is_nothing_but_gaps() -> None:
+    noisy = NOISY.copy()
+    noisy[:TILE, :TILE] = np.nan
+    missing = np.random.default_rng(0).random(noisy.shape) < 0.1
+    result = denoise(noisy, CONFIG, missing=missing)
+    assert np.isfinite(result.image).all()
+    assert psnr(CLEAN[TILE:], result.image[TILE:]) > psnr(CLEAN, NOISY) + 5
+
+
+def test_an_image_without_noise_comes_back() -> None:
+    blocks = np.kron(np.arange(100.0).reshape(10, 10) ** 2, np.ones((20, 20)))
+    result = denoise(blocks, CONFIG)
+    np.testing.assert_array_equal(result.image, blocks)
+    assert result.noise_std == 0
+    assert (denoise(np.full((200, 150), 3.0), CONFIG).image == 3).all()
+
+
+def test_impulses_are_found_in_every_tile() -> None:
+    noisy = CLEAN + np.random.default_rng(0).normal(0, 3, CLEAN.shape)
+    places = np.random.default_rng(1).integers(4, SIDE - 4, (2, 40))
+    noisy[tuple(places)] = 600.0
+    result = denoise(noisy, CONFIG)
+    assert result.impulses == pytest.approx(40, abs=4)
+    assert np.abs(result.image - CLEAN)[tuple(places)].mean() < 10
+
+
+def test_a_level_that_is_given_counts_in_every_tile() -> None:
+    gentle, strong = (denoise(NOISY, replace(CONFIG, noise_std=level)) for level in (2.0, 20.0))
+    assert gentle.noise_std == 2
+    assert psnr(NOISY, gentle.image) > psnr(NOISY, strong.image) + 5
+    with pytest.raises(ConfigError, match="more than the image varies in all"):
+        denoise(NOISY, replace(CONFIG, noise_std=900.0))
+
+
+def test_a_model_that_is_brought_is_not_trained() -> None:
+    model = train_model(add_noise(CLEAN, 20, seed=5)[None, :100, :100], CONFIG, rng=0)
+    trained: list[EpochReport] = []
+    result = denoise(NOISY, replace(CONFIG, epochs=0), model=model, on_epoch=trained.append)
+    assert not trained
+    assert psnr(CLEAN, result.image) > psnr(CLEAN, NOISY) + 5
+    further = denoise(NOISY, replace(CONFIG, epochs=2), model=model, on_epoch=trained.append)
+    assert len(trained) == 2
+    assert further.model is not model
+    with pytest.raises(ConfigError, match="brings along what noise"):
+        denoise(NOISY, replace(CONFIG, epochs=0, gain=1.0), model=model)
+
+
+def test_a_stack_of_many_pages() -> None:
+    clean = np.stack([wave(60, 80)] * 8)
+    noisy = add_noise(clean, 20)
+    result = denoise_stack(noisy, CONFIG)
+    assert result.image.shape == noisy.shape
+    for page in range(8):
+        assert psnr(clean[page], result.image[page]) > psnr(clean[page], noisy[page]) + 5
+
+
+def test_a_time_limit_still_gives_a_picture() -> None:
+    result = denoise(NOISY, replace(CONFIG, epochs=1000, time_limit=3.0))
+    assert len(result.history) < 1000
+    assert psnr(CLEAN, result.image) > psnr(CLEAN, NOISY) + 3
+
+
+@pytest.mark.parametrize("counts", [0.5, 30.0])
+def test_photons(counts: float) -> None:
+    clean = counts * (CLEAN / 255 + 0.1)
+    noisy = np.random.default_rng(0).poisson(clean).astype(float)
+    config = replace(CONFIG, gain=1.0)
+    result = denoise(noisy, config)
+    assert psnr(clean, result.image, peak=counts) > psnr(clean, noisy, peak=counts) + 5
+    assert result.model is not None
+    assert (result.model.share < 1) == (counts < 1)
