@@ -24,6 +24,9 @@ ALIGNED = 8
 MOST_LOOKED_AT = 512
 """Windows to choose from."""
 
+FEWEST_KNOWN = 0.6
+"""Share of its pixels that a window knows, if any does."""
+
 LOOKED_AT_EVERY = 4
 """Of the rows and columns of a window, to see what is in it."""
 
@@ -140,7 +143,7 @@ def choose_windows(pages: Array, missing: Mask | None, side: int, count: int) ->
         known.append(len(seen) / (values.size / values.shape[-1]))
         spread = math.sqrt(float(seen.var(0).mean())) if len(seen) else 0.0
         features.append((float(seen.mean()) if len(seen) else 0.0, spread))
-    enough = np.array(known) >= min(0.5, max(known))
+    enough = np.array(known) >= min(FEWEST_KNOWN, max(known))
     chosen = [place for place, is_enough in zip(places, enough, strict=True) if is_enough]
     brightness, spreads = np.array(features)[enough].T
     starts = np.array([[each.start for each in place] for place in chosen], np.float64)

@@ -24,8 +24,8 @@ REBUILD_SECONDS = 60e-6
 GAUSSIAN_SECONDS = 12e-6
 """Of a pixel, for groups of patches of one size around every `GROUP_STEP`th pixel."""
 
-LOW_RANK_SECONDS = 150e-6
-"""What the low-rank model of a group adds to that: House with and without it."""
+LOW_RANK_SECONDS, QUICK_SECONDS = 75e-6, 14e-6
+"""What low-rank models add to that: all of them, and those of the quick refinement."""
 
 GROUP_STEP = 3
 
@@ -56,7 +56,8 @@ def forecast_seconds(prepared: PreparedJob, *, joint: bool) -> float:
     pages, height, width = map(int, image.pages.shape[:3])
     pixels = pages * height * width
     models = 1 if joint else pages
-    learning = models * _training(config, height, width) + pixels * REBUILD_SECONDS
+    rebuilding = pixels * REBUILD_SECONDS / config.patch_step**2
+    learning = models * _training(config, height, width) + rebuilding
     share = min(prepared.missing_share, 1 - prepared.missing_share)
     gapped = learning * (1 + GAPS * share)
     colour = COLOUR if image.channels > 1 else 1.0
@@ -76,9 +77,13 @@ def _grouping(config: DenoiseConfig) -> float:
     """Guess the seconds that a gray pixel takes in groups of similar patches."""
     if config.refinement is Refinement.NONE:
         return 0.0
-    low_rank = LOW_RANK_SECONDS if config.refinement is Refinement.FULL else 0.0
     density: float = (GROUP_STEP / config.group_step) ** 2
-    return (GAUSSIAN_SECONDS + low_rank) * density * len(config.group_sizes)
+    seconds = GAUSSIAN_SECONDS * density
+    if config.refinement is Refinement.FULL:
+        seconds += LOW_RANK_SECONDS * density
+    if config.refinement is Refinement.QUICK:
+        seconds += QUICK_SECONDS
+    return seconds * len(config.group_sizes)
 
 
 def describe_seconds(seconds: float) -> str:

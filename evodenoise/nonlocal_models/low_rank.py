@@ -41,7 +41,7 @@ product of the members is the smaller one."""
 COLOUR_MEMBERS = 70
 """In colour, where the values of a patch are three times as many."""
 
-QUICK_STEP, QUICK_ITERATIONS, QUICK_REMAINING = 6, 4, 0.78
+QUICK_STEP, QUICK_ITERATIONS, QUICK_REMAINING = 6, 4, 0.75
 """Fewer groups, shrunk fewer times, and more each time: an eighth of the work."""
 
 LEAST_SQUARE = 1e-12

@@ -27,7 +27,7 @@ from evodenoise.nonlocal_models.matching import GroupSettings
 
 Settings = TypeVar("Settings", bound=GroupSettings)
 
-LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.5
+LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.4
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
 LOW_RANK_COST = 1 / 6**3

@@ -34,17 +34,18 @@ EPOCHS_WITHOUT_LOW_RANK = {"fast": 8, "balanced": 45, "best": 120}
 
 
 @every_scaled_preset
-def test_huge_images_are_refined_at_less_cost_and_trained_for_as_long_as_that_takes(
-    name: str,
-) -> None:
+def test_huge_images_are_rebuilt_and_refined_at_less_cost(name: str) -> None:
     full = PRESETS[name].config
+    quick = Refinement.GAUSSIAN if name == "fast" else Refinement.QUICK
     assert preset_config(name, (2000, 3000)) == replace(
-        full, refinement=Refinement.GAUSSIAN, epochs=EPOCHS_WITHOUT_LOW_RANK[name]
+        full, refinement=quick, patch_step=2, group_step=full.group_step + 1
     )
+    colour = preset_config(name, (2000, 3000, 3))
+    assert (colour.refinement, colour.patch_step) == (Refinement.GAUSSIAN, 2)
 
 
 @every_scaled_preset
-def test_so_is_colour_and_it_learns_from_all_of_the_posterior(name: str) -> None:
+def test_colour_is_refined_at_less_cost_and_trained_for_as_long_as_that_takes(name: str) -> None:
     full = PRESETS[name].config
     assert preset_config(name, (256, 256, 3)) == replace(
         full,

@@ -71,6 +71,24 @@ def test_estimates_are_weighted_by_their_precision(
         )
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 9])
+@pytest.mark.parametrize("channels", [None, 3])
+def test_patches_on_a_lattice_cover_every_pixel(
+    added: Added, step: int, channels: int | None
+) -> None:
+    """Further apart than half a patch they would leave some pixels to one patch only."""
+    result = run(replace(CONFIG, patch_step=step), channels=channels)
+    positions = sorted(torch.cat([part[0] for part in added]).tolist())
+    rows, columns = (sorted({*range(0, last, min(step, 2)), last}) for last in (15, 19))
+    assert positions == [row * 20 + column for row in rows for column in columns]
+    assert np.isfinite(result.image).all()
+    added.clear()
+    every = run(CONFIG, channels=channels)
+    assert np.abs(result.image - every.image).mean() < 0.25 * NOISE_STD
+    if step == 1:
+        np.testing.assert_array_equal(result.image, every.image)
+
+
 def test_without_a_covariance_all_estimates_count_the_same(added: Added) -> None:
     run(replace(CONFIG, covariance=Covariance.NONE))
     assert added

@@ -54,6 +54,15 @@ def test_both_models_are_told_the_spectrum_of_the_noise() -> None:
         assert (refine(noisy, pilot, VARIANCE, each) - coloured).abs().max() > 0.05
 
 
+def test_quick_has_fewer_low_rank_groups_and_trusts_them_less() -> None:
+    noisy, pilot = picture()
+    settings = replace(low_rank_settings(0.5, 1), step=6, iterations=4, remaining=0.75)
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, settings)
+    near = replace(gaussian_settings(0.5, 1), step=4)
+    expected = 0.4 * low_rank + 0.6 * gaussian_groups(noisy, pilot, VARIANCE, near)
+    torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.QUICK, step=4), expected)
+
+
 @pytest.mark.parametrize(("refinement", "variance"), [("none", VARIANCE), ("full", 0.0)])
 def test_nothing_to_refine(refinement: str, variance: float) -> None:
     noisy, pilot = picture()
