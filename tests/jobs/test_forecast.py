@@ -36,16 +36,16 @@ def forecast(shape: tuple[int, ...], preset: str = "balanced", **settings: objec
 @pytest.mark.parametrize(
     ("measured", "shape", "settings"),
     [
-        (40, HOUSE, {}),
+        (28, HOUSE, {}),
         (11, HOUSE, {"preset": "fast"}),
         (178, HOUSE, {"preset": "best"}),
         (20, HOUSE, {"epochs": 6}),
         (17, HOUSE, {"epochs": 0}),
         (72, HOUSE, {"preset": "fast", "refinement": Refinement.FULL, "gaps": 0.5}),
-        (100, BARBARA, {}),
+        (66, BARBARA, {}),
         (95, KODAK, {}),
         (325, KODAK, {"preset": "best"}),
-        (118, TILED, {}),
+        (45, TILED, {}),
         (65 * 500, HOUSE, {"preset": "paper"}),
     ],
 )
