@@ -15,20 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.sampling import FEWEST_PATCHES, PATCH_SIZE, sample_spectra
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-PATCH_SIZE = 8
-MOST_PATCHES = 65_536
 
 MOST_BINS = 24
 PATCHES_OF_A_BIN = 64
 """Independent ones, before another bin is worth its statistical error."""
 
 FEWEST_BINS = 3
-FEWEST_PATCHES = 24
 FLAT_SHARE, ROUGH_SHARE = 0.1, 0.4
 """Of the patches of a bin: the noise is read off the first; how much more the second ones vary
 tells how far structure is in it."""
@@ -38,20 +35,6 @@ BANDS = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 7), (8, 9))
 
 ROUNDING = 1e-12
 """Of the values; less is arithmetic, not noise."""
-
-STUCK_SHARE = 1 / 32
-"""Of the pixels of a patch that may be clipped; more of them hide the noise."""
-
-MOST_LEAN = 0.05
-"""Deviations from the median to the mean; of ten photons it is so much."""
-
-FEWEST_VALUES = 16
-NEAR = 0.5
-"""Of the deviation of the image: so far may the next three values be from a clipped one."""
-
-SPIKE, MOST_BY_CHANCE = 3.0, 2.0
-"""A value is clipped if it occurs so many times as often as those beside it do; so often it may
-occur in any case."""
 
 TRUSTED_GROWTH, DISTRUST = 0.15, 3.0
 """A band of a bin counts by exp(-`DISTRUST` g), g by how much the logarithm of the variance grows
@@ -132,7 +115,7 @@ def read_level_curve(
 
 def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     """Read the level in bins of brightness; None if the image is too small or has no noise."""
-    spectra, brightness, step = _spectra(plane, missing)
+    spectra, brightness, step = sample_spectra(plane, missing)
     if len(spectra) < 4 * FEWEST_PATCHES:
         return None
     means = spectra[:, 0] / PATCH_SIZE
@@ -160,100 +143,6 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     levels = _common_factor(logs, weights)
     floor = float(np.median(levels)) + 2 * math.log(LEAST_LEVEL)
     return Binned(centres, np.maximum(levels, floor), weights.mean(1))
-
-
-def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, int]:
-    """Transform evenly spaced patches without gaps (N, D); return brightness (N,) and distance."""
-    from scipy.fft import dct
-
-    size = PATCH_SIZE
-    if min(plane.shape[-2:]) < size:
-        return np.zeros((0, size * size)), np.zeros(0), 1
-    patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
-    patches = patches[whole].reshape(-1, size * size)
-    seen = plane if missing is None else plane[~missing]
-    spoilt = [*clipping_values(seen), *_blank_values(patches)]
-    stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
-    patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
-    cosines = dct(np.eye(size), norm="ortho", axis=0)
-    return patches @ np.kron(cosines, cosines).T, _brightness(patches), step
-
-
-def _brightness(patches: Floats) -> Floats:
-    """Tell how bright patches (N, D) are: by the median, a star does not make its surroundings so.
-
-    Unless the noise is skewed as that of few photons is; there the median is below the mean.
-    """
-    if not len(patches):
-        return np.zeros(0)
-    means, medians = patches.mean(1), np.median(patches, axis=1)
-    lean = np.median((means - medians) / np.maximum(patches.std(1), 1e-30))
-    return means if abs(lean) > MOST_LEAN else medians
-
-
-def sample_patches(
-    plane: Array, missing: Mask | None, size: int, most: int
-) -> tuple[Floats, Mask, int]:
-    """Cut evenly spaced patches.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (Y, X) or (T, Y, X)
-        One channel, of one page or more.
-    missing : ndarray of bool, of the same shape, optional
-        Pixels that do not count.
-    size, most : int
-        Side of the patches, in pixels, and about how many of them.
-
-    Returns
-    -------
-    patches : ndarray of float64, shape (N, p, p)
-        Cut at every so many rows and columns.
-    whole : ndarray of bool, shape (N,)
-        Patches that nothing is missing from.
-    step : int
-        How many rows and columns.
-    """
-    pages = plane.reshape(-1, *plane.shape[-2:])
-    window = (size, size)
-    windows = np.lib.stride_tricks.sliding_window_view(pages, window, (1, 2))
-    step = math.ceil(math.sqrt(math.prod(windows.shape[:3]) / most))
-    patches = np.array(windows[:, ::step, ::step], dtype=np.float64).reshape(-1, *window)
-    if missing is None:
-        return patches, np.ones(len(patches), bool), step
-    gaps = np.lib.stride_tricks.sliding_window_view(missing.reshape(pages.shape), window, (1, 2))
-    return patches, ~gaps[:, ::step, ::step].any((3, 4)).ravel(), step
-
-
-def clipping_values(plane: Array) -> list[float]:
-    """List the values that noise beyond the range has been clipped to: one, both or none.
-
-    They occur far more often than the values beside them; and these are near, unlike those of a
-    few photons.
-    """
-    values, counts = np.unique(plane, return_counts=True)
-    if len(values) < FEWEST_VALUES:
-        return []
-    spread = float(plane.std(dtype=np.float64))
-    found = []
-    for end, beside in ((0, slice(1, 4)), (-1, slice(-4, -1))):
-        near = float(np.ptp(values[:4] if end == 0 else values[-4:])) < NEAR * spread
-        if near and counts[end] > SPIKE * max(float(counts[beside].mean()), MOST_BY_CHANCE):
-            found.append(float(values[end]))
-    return found
-
-
-def _blank_values(patches: Floats) -> list[float]:
-    """List the value of a blank area, of a frame or mask, if there is one.
-
-    Where it is dark, many pixels may be without a photon, but seldom all of a patch (N, D).
-    """
-    blank = patches[np.ptp(patches, axis=1) == 0, 0]
-    if not blank.size:
-        return []
-    values, counts = np.unique(blank, return_counts=True)
-    value, inside = values[counts.argmax()], patches.shape[1] * counts.max()
-    return [float(value)] if 2 * inside > np.count_nonzero(patches == value) else []
 
 
 def _bands(spectra: Floats, share: float) -> Floats:
