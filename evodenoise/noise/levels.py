@@ -9,13 +9,23 @@ Dimensions: T pages, Y, X height and width, p patch size, N patches, D = p*p, B 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evodenoise.noise.curves import LevelCurve
-from evodenoise.noise.sampling import FEWEST_PATCHES, PATCH_SIZE, sample_spectra
+from evodenoise.noise.level_fits import (
+    LEAST_LEVEL,
+    Binned,
+    fit_constant,
+    fit_free,
+    fit_line,
+    fit_straight,
+    misfit,
+    weighted_median,
+)
+from evodenoise.noise.sampling import FEWEST_PATCHES, MOST_PATCHES, PATCH_SIZE, sample_spectra
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -40,13 +50,6 @@ TRUSTED_GROWTH, DISTRUST = 0.15, 3.0
 """A band of a bin counts by exp(-`DISTRUST` g), g by how much the logarithm of the variance grows
 from the flattest patches to others beyond what chance does."""
 
-STRUCTURE = 0.15
-"""Of the logarithm of the variance: so far above the curve a bin may lie for want of a flat patch
-and still count by half."""
-
-STIFFNESS = 2.0
-"""Weight of the squared second differences of the free curve, in logarithms of the variance."""
-
 STRAIGHT_ENOUGH, FREE_ENOUGH = 0.25, 0.5
 """Times the misfit of one level, at most, has a variance that is a straight line, which photons
 make, and has, if that line is none, a curve."""
@@ -54,21 +57,10 @@ make, and has, if that line is none, a curve."""
 LEAST_RANGE = 1.5
 """Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
 
-LEAST_LEVEL = 0.3
-"""Of the median level; no other is taken to be less."""
-
 NO_PHOTON = 0.12
 """Photons by which the black level of a straight line may be off."""
 
 KNOTS = 17
-
-
-class Binned(NamedTuple):
-    """The noise over brightness: means (B,), logarithms of variances (B,) and weights (B,)."""
-
-    means: Floats
-    levels: Floats
-    weights: Floats
 
 
 def read_level_curve(
@@ -94,16 +86,16 @@ def read_level_curve(
     binned = read_bins(plane, missing)
     if binned is None:
         return None
-    if photon and _line(binned)[0] > 0:
-        return _photon_curve(plane, binned, _straight(binned))
-    constant = np.full(len(binned.means), _centre(binned))
+    if photon and fit_line(binned)[0] > 0:
+        return _photon_curve(plane, binned, fit_straight(binned))
+    constant = np.full(len(binned.means), fit_constant(binned))
     level = LevelCurve.constant(math.exp(constant[0] / 2))
     if len(constant) < FEWEST_BINS:
         return level
-    straight, free = _straight(binned), _free(binned)
-    misfit, chosen = _misfit(binned, constant), constant
+    straight, free = fit_straight(binned), fit_free(binned)
+    most, chosen = misfit(binned, constant), constant
     for richer, least in ((straight, STRAIGHT_ENOUGH), (free, FREE_ENOUGH)):
-        if _misfit(binned, richer) < least * misfit:
+        if misfit(binned, richer) < least * most:
             chosen = richer
             break
     if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
@@ -113,9 +105,19 @@ def read_level_curve(
     return _photon_curve(plane, binned, straight)
 
 
-def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
-    """Read the level in bins of brightness; None if the image is too small or has no noise."""
-    spectra, brightness, step = sample_spectra(plane, missing)
+def read_bins(plane: Array, missing: Mask | None, *, most: int = MOST_PATCHES) -> Binned | None:
+    """Read the level in bins of brightness; None if the image is too small or has no noise.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        Noisy values, of one page or more.
+    missing : ndarray of bool, of the same shape, optional
+        Pixels that do not count.
+    most : int
+        About how many patches to look at.
+    """
+    spectra, brightness, step = sample_spectra(plane, missing, most)
     if len(spectra) < 4 * FEWEST_PATCHES:
         return None
     means = spectra[:, 0] / PATCH_SIZE
@@ -177,78 +179,9 @@ def _common_factor(logs: Floats, weights: Floats) -> Floats:
     return bins
 
 
-def weighted_median(values: Floats, weights: Floats) -> Floats:
-    """Take the weighted median of each row."""
-    order = values.argsort(axis=1)
-    values, weights = (np.take_along_axis(each, order, axis=1) for each in (values, weights))
-    places = weights.cumsum(1) - weights / 2
-    rows = zip(weights.sum(1) / 2, places, values, strict=True)
-    return np.array([np.interp(middle, place, value) for middle, place, value in rows])
-
-
-def _credit(binned: Binned, curve: Floats) -> Floats:
-    """Weigh bins: those above a curve less, the farther the more."""
-    excess = (binned.levels - curve).clip(min=0) / STRUCTURE
-    credit: Floats = binned.weights / (1 + excess**2)
-    return credit
-
-
-def _misfit(binned: Binned, curve: Floats) -> float:
-    """Sum the squared distances from a curve; those above it level off."""
-    distance = binned.levels - curve
-    above = STRUCTURE**2 * np.log1p((distance.clip(min=0) / STRUCTURE) ** 2)
-    return float((binned.weights * (above + np.square(distance.clip(max=0)))).sum())
-
-
-def _centre(binned: Binned) -> float:
-    """Find the constant level, as a logarithm of the variance."""
-    level = float(weighted_median(binned.levels[None], binned.weights[None])[0])
-    for _ in range(20):
-        level = float(np.average(binned.levels, weights=_credit(binned, np.full(1, level))))
-    return level
-
-
-def _straight(binned: Binned) -> Floats:
-    """Fit a variance that is a straight line of the brightness: logarithms (B,)."""
-    slope, intercept = _line(binned)
-    return np.log(_line_variance(binned, slope, intercept))
-
-
-def _line(binned: Binned) -> tuple[float, float]:
-    """Fit slope and intercept of the variance over the brightness."""
-    variances = np.exp(binned.levels)
-    curve = np.full(len(variances), _centre(binned))
-    slope, intercept = 0.0, math.exp(curve[0])
-    for _ in range(40):
-        # Errors are relative to the variance itself.
-        weights = np.sqrt(_credit(binned, curve)) / np.exp(curve)
-        design = np.stack([binned.means, np.ones(len(variances))], axis=1) * weights[:, None]
-        slope, intercept = np.linalg.lstsq(design, variances * weights, rcond=None)[0].tolist()
-        curve = np.log(_line_variance(binned, slope, intercept))
-    return slope, intercept
-
-
-def _line_variance(binned: Binned, slope: float, intercept: float) -> Floats:
-    typical = math.exp(float(np.median(binned.levels)))
-    variance: Floats = np.maximum(slope * binned.means + intercept, LEAST_LEVEL**2 * typical)
-    return variance
-
-
-def _free(binned: Binned) -> Floats:
-    """Fit a smooth curve to the logarithms of the variance (B,), bin by bin."""
-    count = len(binned.means)
-    bends = np.diff(np.eye(count), 2, axis=0)
-    curve: npt.NDArray[Any] = _straight(binned)
-    for _ in range(40):
-        credit = _credit(binned, curve)
-        system = np.diag(credit + 1e-6) + STIFFNESS * bends.T @ bends
-        curve = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
-    return curve
-
-
 def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
     """Make the curve of photons from a straight line; if it falls, a curve of knots."""
-    slope, intercept = _line(binned)
+    slope, intercept = fit_line(binned)
     if slope <= 0:
         return _knots(binned, straight)
     if intercept < 0:

@@ -32,7 +32,9 @@ SPIKE, MOST_BY_CHANCE = 3.0, 2.0
 occur in any case."""
 
 
-def sample_spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, int]:
+def sample_spectra(
+    plane: Array, missing: Mask | None, most: int = MOST_PATCHES
+) -> tuple[Floats, Floats, int]:
     """Transform evenly spaced patches that have no gaps and are hardly clipped.
 
     Parameters
@@ -41,6 +43,8 @@ def sample_spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, 
         One channel, of one page or more.
     missing : ndarray of bool, of the same shape, optional
         Pixels that do not count.
+    most : int
+        About how many patches.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def sample_spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, 
     size = PATCH_SIZE
     if min(plane.shape[-2:]) < size:
         return np.zeros((0, size * size)), np.zeros(0), 1
-    patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
+    patches, whole, step = sample_patches(plane, missing, size, most)
     patches = patches[whole].reshape(-1, size * size)
     seen = plane if missing is None else plane[~missing]
     spoilt = [*clipping_values(seen), *_blank_values(patches)]
