@@ -1,5 +1,7 @@
 """The noise of an image or a stack as denoising will take it: the one reading of it there is."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,9 @@ from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_im
 from evodenoise.errors import ConfigError, ImageError, plural
 from evodenoise.noise.blind import read_blindly, with_curves
 from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.jackknife import read_uncertainty
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
+from evodenoise.noise.uncertainty import NoiseSource
 
 MOST_READ_PAGES = 8
 """Evenly spaced; the noise of a stack is hardly estimated better from more."""
@@ -29,7 +33,7 @@ def estimate_noise(image: npt.ArrayLike, *, missing: npt.ArrayLike | None = None
     -------
     NoiseEstimate
         Of the channels that differ from each other and are not constant; its `level`, in the
-        image's own units, is what `denoise` would use.
+        image's own units, is what `denoise` would use. It comes with its `uncertainty`.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def read_noise(
     Returns
     -------
     estimate : NoiseEstimate
-        What `noise_of` says of all of its pages.
+        What `noise_of` says of all of its pages, and how well it is known.
     levels : tuple of float
         Standard deviation in each channel of the pages; 0 for a constant one.
     impulses : ndarray of bool, shape (T, Y, X)
@@ -83,6 +87,10 @@ def read_noise(
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     estimate = noise_of(channels)
+    if not channels.constant:
+        chosen = spread_pages(channels.missing, MOST_READ_PAGES)
+        known = read_uncertainty(channels.values[chosen], channels.missing[chosen], estimate)
+        estimate = replace(estimate, uncertainty=known)
     levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
     return estimate, tuple(levels), impulses
 
@@ -131,7 +139,8 @@ def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstim
         curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)
         curves = [curve] * channels.values.shape[-1]
         white = noise_of(channels, NoiseKind.WHITE)
-        return with_curves(white, curves, channels.values[~channels.missing])
+        found = with_curves(white, curves, channels.values[~channels.missing])
+        return replace(found, source=NoiseSource.GIVEN)
     if config.noise_std is None:
         return noise_of(channels, wanted)
     if wanted is not NoiseKind.COLOURED:
@@ -139,4 +148,4 @@ def known_noise(channels: DistinctChannels, config: DenoiseConfig) -> NoiseEstim
     noise = noise_of(channels, wanted)
     if noise.spectrum is None:
         return noise
-    return noise.rescaled(config.noise_std / noise.std)
+    return replace(noise.rescaled(config.noise_std / noise.std), source=NoiseSource.GIVEN)

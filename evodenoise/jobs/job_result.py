@@ -1,7 +1,6 @@
 """What came of an image of a run, and how it is told."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from evodenoise.config.settings import Clipped
@@ -10,6 +9,7 @@ from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Image
 from evodenoise.jobs.job import PreparedJob
 from evodenoise.noise.record import NoiseKind, root_mean_square
+from evodenoise.noise.uncertainty import NoiseSource
 from evodenoise.noise.words import describe_doubt
 
 if TYPE_CHECKING:
@@ -19,15 +19,6 @@ PHOTON_COLUMNS = ("gain", "readout")
 """What records tell of noise of photons."""
 
 CLIPPED_WORDS = {Clipped.KEEP: "kept", Clipped.RESTORE: "restored"}
-
-
-class NoiseSource(StrEnum):
-    """Where the noise level that was used comes from."""
-
-    GIVEN = "given"
-    FILE = "file"
-    ESTIMATED = "estimated"
-    NONE = "none"
 
 
 @dataclass(frozen=True)
