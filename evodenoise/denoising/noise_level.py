@@ -86,13 +86,44 @@ def read_noise(
     channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
-    estimate = noise_of(channels)
-    if not channels.constant:
-        chosen = spread_pages(channels.missing, MOST_READ_PAGES)
-        known = read_uncertainty(channels.values[chosen], channels.missing[chosen], estimate)
-        estimate = replace(estimate, uncertainty=known)
+    estimate = _with_uncertainty(noise_of(channels), channels)
     levels = [0.0 if place is None else estimate.per_channel[place] for place in channels.sources]
     return estimate, tuple(levels), impulses
+
+
+def with_uncertainty(
+    noise: NoiseEstimate, pages: Array, missing: Mask | None = None
+) -> NoiseEstimate:
+    """Say how well noise is known that was read of a stack, as `read_noise` does.
+
+    Parameters
+    ----------
+    noise : NoiseEstimate
+        What denoising the stack has read of it.
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        More missing pixels.
+
+    Returns
+    -------
+    NoiseEstimate
+        The same, with its uncertainty if that can be told.
+    """
+    impulses = mark_impulses(pages, missing)
+    unknown = impulses if missing is None else impulses | missing
+    channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
+    if channels.missing.all() or channels.values.shape[-1] != len(noise.per_channel):
+        return noise
+    return _with_uncertainty(noise, channels)
+
+
+def _with_uncertainty(noise: NoiseEstimate, channels: DistinctChannels) -> NoiseEstimate:
+    if channels.constant:
+        return noise
+    chosen = spread_pages(channels.missing, MOST_READ_PAGES)
+    known = read_uncertainty(channels.values[chosen], channels.missing[chosen], noise)
+    return replace(noise, uncertainty=known)
 
 
 def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> NoiseEstimate:

@@ -42,6 +42,9 @@ class JobResult:
         the most that was allocated there for this image.
     threads : int
         CPU threads that were used.
+    noise_uncertainty : float or None
+        One standard deviation of the error of the noise level that was used, in pixel units; None:
+        it was given, each page has its own, the image is too small to tell, or nobody asked.
     """
 
     prepared: PreparedJob
@@ -53,6 +56,7 @@ class JobResult:
     cpu_seconds: float
     peak_memory: int | None
     threads: int
+    noise_uncertainty: float | None = None
 
     @property
     def noise_source(self) -> NoiseSource:
