@@ -120,9 +120,9 @@ def with_error(value: float, error: float | None, digits: int = 3) -> str:
     power = math.floor(math.log10(error))
     first = round(error / 10.0**power, 1)
     places = (1 if first < 2 else 0) - power
-    if places < 0 or abs(value) >= MOST_PLAIN or places > MOST_PLACES:
+    if abs(value) >= MOST_PLAIN or places > MOST_PLACES:
         return f"{value:.{digits}g} ± {error:.1g}"
-    return f"{value:.{places}f} ± {error:.{places}f}"
+    return " ± ".join(f"{round(each, places):.{max(places, 0)}f}" for each in (value, error))
 
 
 def describe_levels(noise: NoiseEstimate, tones: Sequence[float]) -> str:
