@@ -10,6 +10,7 @@ from pictures import blobs
 from scipy.ndimage import gaussian_filter
 
 from evodenoise import estimate_noise
+from evodenoise.noise.jackknife import read_uncertainty
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.noise.uncertainty import NoiseUncertainty
 
@@ -134,11 +135,23 @@ def test_where_too_little_is_seen_nothing_is_said(pixels: Floats) -> None:
 
 def test_readings_that_disagree_are_in_doubt() -> None:
     """The uncertainty spans fine and coarse detail."""
-    from evodenoise.noise.jackknife import read_uncertainty
-
     pages = white(0)[None, ..., None]
     noise = estimate_noise(white(0))
     doubtful = replace(noise, coarse_std=2 * noise.std, consistent=False)
     found = read_uncertainty(pages, np.zeros(pages.shape[:3], bool), doubtful)
     assert found is not None
     assert found.level[0] == pytest.approx(np.log(2), rel=0.01)
+
+
+def test_noise_that_is_hardly_coloured_may_be_white_and_grain() -> None:
+    """What the finest waves say less is in doubt, unless it is so much that there is no doubt."""
+    pages = blurred(0)[None, ..., None]
+    doubts = []
+    for ratio in (1.0, 0.8, 0.1):
+        noise = estimate_noise(blurred(0))
+        noise = replace(noise, wavelet_std=ratio * noise.std)
+        found = read_uncertainty(pages, np.zeros(pages.shape[:3], bool), noise)
+        assert found is not None
+        doubts.append(found.level[0])
+    assert doubts[1] > 1.5 * doubts[0]
+    assert doubts[2] == pytest.approx(doubts[0], rel=0.01)
