@@ -3,7 +3,8 @@
 Two things make a reading wrong. Chance is told by the scatter of what 4 x 4 parts of the image
 say. Structure that is taken for noise, or noise of one kind for another, is alike in all parts; it
 is told by how far another curve of the level that the bins of brightness allow, or a reading of
-other detail, would be off, and of coloured noise by how much of it lies in waves so coarse that they cannot be told from shading.
+other detail, would be off, and of coloured noise by how much of it lies in waves so coarse that
+they cannot be told from shading.
 
 Dimensions: T pages, Y, X height and width, C channels, B parts, N pixels, p patch size.
 """
