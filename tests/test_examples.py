@@ -38,3 +38,27 @@ def test_the_library_example_writes_a_better_picture(tmp_path: Path) -> None:
     assert float(after) > float(before) + 8
     with Image.open(tmp_path / "denoised.png") as picture:
         assert picture.size == (160, 160)
+
+
+def test_known_noise_is_compared_with_what_is_read() -> None:
+    """A row each for nine sorts of noise; white noise of a small picture is read well."""
+    options = ["--pictures", "camera", "--side", "96"]
+    command = [sys.executable, str(EXAMPLES / "noise_estimates.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
+    assert header[:4] == ["picture", "noise", "level", "read"]
+    assert len(rows) == 9
+    name, noise, level, read, away, *_ = rows[1]
+    assert (name, noise, level) == ("camera", "white, 25", "25")
+    value, error = map(float, read.split(" ± "))
+    assert value == pytest.approx(25, rel=0.1)
+    assert 0 < error < 5
+    assert float(away) == pytest.approx((value - 25) / error, abs=0.6)
+
+
+def test_the_table_of_noise_refuses_unknown_pictures() -> None:
+    command = [sys.executable, str(EXAMPLES / "noise_estimates.py"), "--pictures", "nobody"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "choose from camera, coins" in done.stderr

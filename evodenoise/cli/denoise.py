@@ -49,6 +49,7 @@ def denoise(given: Given) -> ExitCode:
     voice = replace(make(Voice, given), stdout_is_taken=to_stdout)
     check_request(request, settings, naming, voice)
     request = replace(request, report=request.report_of_shard())
+    settings = replace(settings, uncertainty=voice.as_json or request.report is not None)
     if request.report is not None:
         check_report(request.report, replace_it=settings.overwrite or settings.resume)
     with open_streams(request.files, naming) as (inputs, naming):

@@ -17,7 +17,7 @@ from evodenoise.images.conversion import Conversion, FileSettings
 from evodenoise.jobs.sidecars import check_figure, check_new_file, write_new_file
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.noise.record_file import to_json
-from evodenoise.noise.words import describe_noise_kind, tones_of
+from evodenoise.noise.words import describe_noise_kind, gain_errors, tones_of, with_error
 
 OF_PHOTONS = ("gain", "readout", "offset")
 
@@ -129,20 +129,33 @@ def _describe(file: Path, image: Image, noise: _Noise) -> dict[str, Any]:
 
 
 def _describe_noise(noise: _Noise) -> dict[str, Any]:
-    """Collect what there is to say of the noise; curves and spectrum are of distinct channels."""
+    """Collect what there is to say of the noise.
+
+    Curves, spectrum and uncertainties are of distinct channels; uncertainties are in pixel units
+    but for that of the spectrum, which is relative.
+    """
     estimate = noise.estimate
-    photons, spectrum = estimate.photons, estimate.spectrum
+    photons, spectrum, sure = estimate.photons, estimate.spectrum, estimate.uncertainty
     waves = None if spectrum is None else np.sqrt(spectrum.wave_variances(WAVES)).tolist()
     return {
         "noise": list(noise.levels),
+        "noise_uncertainty": sure
+        and [
+            std * relative for std, relative in zip(estimate.per_channel, sure.level, strict=True)
+        ],
         "noise_level": estimate.level,
+        "noise_level_uncertainty": estimate.level_uncertainty,
+        "noise_source": estimate.source.value,
         "noise_kind": estimate.kind.value,
         "noise_consistent": estimate.consistent,
         "noise_curves": [
             {"values": list(curve.values), "stds": list(curve.stds)} for curve in estimate.curves
         ],
         **{name: photons and [getattr(each, name) for each in photons] for name in OF_PHOTONS},
+        "gain_uncertainty": gain_errors(estimate),
+        "readout_uncertainty": list(sure.readout) if sure and sure.readout else None,
         "noise_spectrum": waves,
+        "noise_spectrum_uncertainty": list(sure.spectrum) if sure and sure.spectrum else None,
         "impulses": int(noise.impulses.sum()),
         "impulse_share": noise.impulse_share,
     }
@@ -193,9 +206,11 @@ def _noise_rows(noise: _Noise) -> list[tuple[str, str]]:
     channels = f" (channels {listed})" if len(noise.levels) > 1 else ""
     impulses = int(noise.impulses.sum())
     share = f" ({100 * noise.impulse_share:.2g} % of the pixels)"
+    level = with_error(estimate.level, estimate.level_uncertainty, digits=4)
+    found = f", {estimate.source}" if estimate.std else ""
     return [
         ("noise", kind),
-        ("level", f"standard deviation {estimate.level:.4g}{channels}"),
+        ("level", f"standard deviation {level}{found}{channels}"),
         ("impulses", f"{impulses}{share}" if impulses else "none found"),
     ]
 

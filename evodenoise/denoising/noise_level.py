@@ -1,5 +1,7 @@
 """The noise of an image or a stack as denoising will take it: the one reading of it there is."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,9 @@ from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_im
 from evodenoise.errors import ConfigError, ImageError, plural
 from evodenoise.noise.blind import read_blindly, with_curves
 from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.jackknife import read_uncertainty
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
+from evodenoise.noise.uncertainty import NoiseSource
 
 MOST_READ_PAGES = 8
 """Evenly spaced; the noise of a stack is hardly estimated better from more."""
@@ -29,7 +33,7 @@ def estimate_noise(image: npt.ArrayLike, *, missing: npt.ArrayLike | None = None
     -------
     NoiseEstimate
         Of the channels that differ from each other and are not constant; its `level`, in the
-        image's own units, is what `denoise` would use.
+        image's own units, is what `denoise` would use. It comes with its `uncertainty`.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def read_noise(
     Returns
     -------
     estimate : NoiseEstimate
-        What `noise_of` says of all of its pages.
+        What `noise_of` says of all of its pages, and how well it is known.
     levels : tuple of float
         Standard deviation in each channel of the pages; 0 for a constant one.
     impulses : ndarray of bool, shape (T, Y, X)
@@ -82,11 +86,45 @@ def read_noise(
     channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
-    estimate = noise_of(channels)
-    levels = [
-        0.0 if place is None else estimate.per_channel[place] for place in channels.plan.sources
-    ]
+    estimate = _with_uncertainty(noise_of(channels), channels)
+    places = channels.plan.sources
+    levels = [0.0 if place is None else estimate.per_channel[place] for place in places]
     return estimate, tuple(levels), impulses
+
+
+def with_uncertainty(
+    noise: NoiseEstimate, pages: Array, missing: Mask | None = None
+) -> NoiseEstimate:
+    """Say how well noise is known that was read of a stack, as `read_noise` does.
+
+    Parameters
+    ----------
+    noise : NoiseEstimate
+        What denoising the stack has read of it.
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        More missing pixels.
+
+    Returns
+    -------
+    NoiseEstimate
+        The same, with its uncertainty if that can be told.
+    """
+    impulses = mark_impulses(pages, missing)
+    unknown = impulses if missing is None else impulses | missing
+    channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
+    if channels.missing.all() or channels.values.shape[-1] != len(noise.per_channel):
+        return noise
+    return _with_uncertainty(noise, channels)
+
+
+def _with_uncertainty(noise: NoiseEstimate, channels: DistinctChannels) -> NoiseEstimate:
+    if channels.constant:
+        return noise
+    chosen = spread_pages(channels.missing, MOST_READ_PAGES)
+    known = read_uncertainty(channels.values[chosen], channels.missing[chosen], noise)
+    return replace(noise, uncertainty=known)
 
 
 def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> NoiseEstimate:
@@ -153,7 +191,8 @@ def known_noise(
         curve = LevelCurve.of_photons(config.gain, config.readout or 0.0, config.offset or 0.0)
         curves = [curve] * channels.values.shape[-1]
         white = noise_of(channels, NoiseKind.WHITE)
-        return with_curves(white, curves, channels.values[~channels.missing])
+        found = with_curves(white, curves, channels.values[~channels.missing])
+        return replace(found, source=NoiseSource.GIVEN)
     if config.noise_std is None:
         return noise_of(channels, wanted)
     if wanted is not NoiseKind.COLOURED:
@@ -161,4 +200,4 @@ def known_noise(
     noise = noise_of(channels, wanted)
     if noise.spectrum is None:
         return noise
-    return noise.rescaled(config.noise_std / noise.std)
+    return replace(noise.rescaled(config.noise_std / noise.std), source=NoiseSource.GIVEN)

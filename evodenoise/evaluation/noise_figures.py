@@ -29,6 +29,9 @@ PLOT_HEIGHT, BAR_WIDTH, GAP = 260, 18, 24
 FINER = 2
 """Times as finely all is drawn, and then averaged: no edge is jagged."""
 
+BAND = 0.75
+"""Of the colour of a band of uncertainty, paper."""
+
 INK, FAINT, GRID, PAPER = (25, 25, 25), (105, 105, 105), (226, 226, 226), (255, 255, 255)
 SHADE = (232, 236, 243)
 CURVES: Sequence[Colour] = ((200, 40, 40), (20, 135, 60), (45, 85, 205), (150, 60, 160))
@@ -111,6 +114,9 @@ class _Sheet:
         finer = [_finer(point) for point in points]
         self.pen.line(finer, colour, round(FINER * width), joint="curve")
 
+    def area(self, corners: Sequence[tuple[float, float]], colour: Colour) -> None:
+        self.pen.polygon([_finer(corner) for corner in corners], colour)
+
     def box(
         self,
         corners: tuple[float, float, float, float],
@@ -135,7 +141,8 @@ def _draw_levels(sheet: _Sheet, noise: NoiseEstimate, pixels: Array, top: int) -
     low, high = _span(pixels)
     means = np.linspace(low, high, SAMPLES)
     levels = _levels(noise, means)
-    most = HEADROOM * float(levels.max()) or 1.0
+    errors = levels * _errors(noise)
+    most = HEADROOM * float((levels + errors).max()) or 1.0
     right, bottom = WIDTH - MARGIN, top + PLOT_HEIGHT
 
     def across(value: float) -> float:
@@ -150,6 +157,11 @@ def _draw_levels(sheet: _Sheet, noise: NoiseEstimate, pixels: Array, top: int) -
         if count:
             height = 0.9 * PLOT_HEIGHT * math.sqrt(count / counts.max()) + 1
             sheet.box((across(first), bottom - height, across(last), bottom), SHADE)
+    bands = zip(_colours(len(levels)), levels - errors, levels + errors, strict=True)
+    for colour, lower, upper in bands if noise.uncertainty else ():
+        edge = [(across(x), down(y)) for x, y in zip(means, upper, strict=True)]
+        back = [(across(x), down(max(y, 0))) for x, y in zip(means, lower, strict=True)]
+        sheet.area(edge + back[::-1], _pale(colour))
     for level in _ticks(0, most, 6):
         sheet.line([(LEFT, down(level)), (right, down(level))], GRID)
         sheet.text((LEFT - 8, down(level)), f"{level:g}", anchor="rm")
@@ -162,6 +174,8 @@ def _draw_levels(sheet: _Sheet, noise: NoiseEstimate, pixels: Array, top: int) -
     sheet.box((LEFT, top, right, bottom), outline=INK)
     sheet.text((LEFT, bottom + 30), "brightness, in pixel units")
     words = "shaded: how many pixels have it"
+    if noise.uncertainty:
+        words = f"band: how far it may be off; {words}"
     sheet.text((right, bottom + 30), words, anchor="ra", colour=FAINT)
     _draw_legend(sheet, len(levels), right, top - 26)
 
@@ -228,6 +242,21 @@ def _levels(noise: NoiseEstimate, means: Floats) -> Floats:
     if noise.curves:
         return np.stack([curve.std(means) for curve in noise.curves])
     return np.outer(noise.per_channel, np.ones(len(means)))
+
+
+def _errors(noise: NoiseEstimate) -> Floats:
+    """Return how far the level of each channel may be off, relative: (C, 1); 0 if not known."""
+    sure = noise.uncertainty
+    known = np.zeros(len(noise.per_channel)) if sure is None else np.array(sure.level)
+    return known[:, None]
+
+
+def _pale(colour: Colour) -> Colour:
+    """Mix a colour with that of paper."""
+    red, green, blue = (
+        round(BAND * paper + (1 - BAND) * own) for own, paper in zip(colour, PAPER, strict=True)
+    )
+    return red, green, blue
 
 
 def _span(pixels: Array) -> tuple[float, float]:

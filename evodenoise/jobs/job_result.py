@@ -1,7 +1,6 @@
 """What came of an image of a run, and how it is told."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from evodenoise.config.settings import Clipped
@@ -10,6 +9,7 @@ from evodenoise.evaluation.metrics import Quality
 from evodenoise.images import Image
 from evodenoise.jobs.job import PreparedJob
 from evodenoise.noise.record import NoiseKind, root_mean_square
+from evodenoise.noise.uncertainty import NoiseSource
 from evodenoise.noise.words import describe_doubt
 
 if TYPE_CHECKING:
@@ -19,15 +19,6 @@ PHOTON_COLUMNS = ("gain", "readout")
 """What records tell of noise of photons."""
 
 CLIPPED_WORDS = {Clipped.KEEP: "kept", Clipped.RESTORE: "restored"}
-
-
-class NoiseSource(StrEnum):
-    """Where the noise level that was used comes from."""
-
-    GIVEN = "given"
-    FILE = "file"
-    ESTIMATED = "estimated"
-    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,9 @@ class JobResult:
         the most that was allocated there for this image.
     threads : int
         CPU threads that were used.
+    noise_uncertainty : float or None
+        One standard deviation of the error of the noise level that was used, in pixel units; None:
+        it was given, each page has its own, the image is too small to tell, or nobody asked.
     """
 
     prepared: PreparedJob
@@ -62,6 +56,7 @@ class JobResult:
     cpu_seconds: float
     peak_memory: int | None
     threads: int
+    noise_uncertainty: float | None = None
 
     @property
     def noise_source(self) -> NoiseSource:

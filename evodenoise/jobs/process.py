@@ -222,6 +222,7 @@ def run(
         on_reconstruction=on_reconstruction,
     )
     written = prepared.conversion.result(denoised.image)
+    noise_uncertainty = _noise_uncertainty(prepared, settings, denoised)
     result = JobResult(
         prepared=prepared,
         denoised=denoised,
@@ -232,6 +233,7 @@ def run(
         cpu_seconds=meter.cpu_seconds(),
         peak_memory=meter.peak_memory(denoised.device),
         threads=meter.threads(),
+        noise_uncertainty=noise_uncertainty,
     )
     _write_extras(result)
     write_image(
@@ -241,6 +243,27 @@ def run(
         on_ready=None if on_ready is None else lambda: on_ready(result),
     )
     return result
+
+
+def _noise_uncertainty(
+    prepared: PreparedJob, settings: RunSettings, denoised: "DenoiseResult"
+) -> float | None:
+    """Tell how far the level that was used may be off: the file of the noise says, or the image."""
+    from evodenoise.denoising.noise_level import with_uncertainty
+
+    noise, config, image = denoised.noise_estimate, prepared.config, prepared.image
+    own_pages = image.is_stack and not settings.joint
+    given = prepared.noise is None and (config.noise_std is not None or config.gain is not None)
+    if not denoised.noise_std or given or not settings.uncertainty:
+        return None
+    if prepared.noise is None and not own_pages:
+        pages = prepared.conversion.noisy
+        pages = pages if image.is_stack else pages[None]
+        pages = pages if pages.ndim == 4 else pages[..., None]
+        missing = prepared.conversion.missing
+        gaps = missing if missing is None or image.is_stack else missing[None]
+        noise = with_uncertainty(noise, pages, gaps)
+    return noise.level_uncertainty
 
 
 def _choose_method(

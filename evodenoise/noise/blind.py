@@ -167,6 +167,7 @@ def with_curves(
         consistent=True,
         curves=tuple(curves),
         spectrum=spectrum,
+        uncertainty=None,
     )
 
 

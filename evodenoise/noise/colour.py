@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.noise.levels import DISTRUST, TRUSTED_GROWTH, sample_patches, weighted_median
+from evodenoise.noise.level_fits import weighted_median
+from evodenoise.noise.levels import DISTRUST, TRUSTED_GROWTH
+from evodenoise.noise.sampling import sample_patches
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -9,26 +9,33 @@ Dimensions: T pages, Y, X height and width, p patch size, N patches, D = p*p, B 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evodenoise.noise.curves import LevelCurve
+from evodenoise.noise.level_fits import (
+    LEAST_LEVEL,
+    Binned,
+    fit_constant,
+    fit_free,
+    fit_line,
+    fit_straight,
+    misfit,
+    weighted_median,
+)
+from evodenoise.noise.sampling import FEWEST_PATCHES, MOST_PATCHES, PATCH_SIZE, sample_spectra
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-PATCH_SIZE = 8
-MOST_PATCHES = 65_536
 
 MOST_BINS = 24
 PATCHES_OF_A_BIN = 64
 """Independent ones, before another bin is worth its statistical error."""
 
 FEWEST_BINS = 3
-FEWEST_PATCHES = 24
 FLAT_SHARE, ROUGH_SHARE = 0.1, 0.4
 """Of the patches of a bin: the noise is read off the first; how much more the second ones vary
 tells how far structure is in it."""
@@ -39,30 +46,9 @@ BANDS = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 7), (8, 9))
 ROUNDING = 1e-12
 """Of the values; less is arithmetic, not noise."""
 
-STUCK_SHARE = 1 / 32
-"""Of the pixels of a patch that may be clipped; more of them hide the noise."""
-
-MOST_LEAN = 0.05
-"""Deviations from the median to the mean; of ten photons it is so much."""
-
-FEWEST_VALUES = 16
-NEAR = 0.5
-"""Of the deviation of the image: so far may the next three values be from a clipped one."""
-
-SPIKE, MOST_BY_CHANCE = 3.0, 2.0
-"""A value is clipped if it occurs so many times as often as those beside it do; so often it may
-occur in any case."""
-
 TRUSTED_GROWTH, DISTRUST = 0.15, 3.0
 """A band of a bin counts by exp(-`DISTRUST` g), g by how much the logarithm of the variance grows
 from the flattest patches to others beyond what chance does."""
-
-STRUCTURE = 0.15
-"""Of the logarithm of the variance: so far above the curve a bin may lie for want of a flat patch
-and still count by half."""
-
-STIFFNESS = 2.0
-"""Weight of the squared second differences of the free curve, in logarithms of the variance."""
 
 STRAIGHT_ENOUGH, FREE_ENOUGH = 0.25, 0.5
 """Times the misfit of one level, at most, has a variance that is a straight line, which photons
@@ -71,21 +57,10 @@ make, and has, if that line is none, a curve."""
 LEAST_RANGE = 1.5
 """Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
 
-LEAST_LEVEL = 0.3
-"""Of the median level; no other is taken to be less."""
-
 NO_PHOTON = 0.12
 """Photons by which the black level of a straight line may be off."""
 
 KNOTS = 17
-
-
-class Binned(NamedTuple):
-    """The noise over brightness: means (B,), logarithms of variances (B,) and weights (B,)."""
-
-    means: Floats
-    levels: Floats
-    weights: Floats
 
 
 def read_level_curve(
@@ -111,16 +86,16 @@ def read_level_curve(
     binned = read_bins(plane, missing)
     if binned is None:
         return None
-    if photon and _line(binned)[0] > 0:
-        return _photon_curve(plane, binned, _straight(binned))
-    constant = np.full(len(binned.means), _centre(binned))
+    if photon and fit_line(binned)[0] > 0:
+        return _photon_curve(plane, binned, fit_straight(binned))
+    constant = np.full(len(binned.means), fit_constant(binned))
     level = LevelCurve.constant(math.exp(constant[0] / 2))
     if len(constant) < FEWEST_BINS:
         return level
-    straight, free = _straight(binned), _free(binned)
-    misfit, chosen = _misfit(binned, constant), constant
+    straight, free = fit_straight(binned), fit_free(binned)
+    most, chosen = misfit(binned, constant), constant
     for richer, least in ((straight, STRAIGHT_ENOUGH), (free, FREE_ENOUGH)):
-        if _misfit(binned, richer) < least * misfit:
+        if misfit(binned, richer) < least * most:
             chosen = richer
             break
     if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
@@ -130,9 +105,19 @@ def read_level_curve(
     return _photon_curve(plane, binned, straight)
 
 
-def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
-    """Read the level in bins of brightness; None if the image is too small or has no noise."""
-    spectra, brightness, step = _spectra(plane, missing)
+def read_bins(plane: Array, missing: Mask | None, *, most: int = MOST_PATCHES) -> Binned | None:
+    """Read the level in bins of brightness; None if the image is too small or has no noise.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X) or (T, Y, X)
+        Noisy values, of one page or more.
+    missing : ndarray of bool, of the same shape, optional
+        Pixels that do not count.
+    most : int
+        About how many patches to look at.
+    """
+    spectra, brightness, step = sample_spectra(plane, missing, most)
     if len(spectra) < 4 * FEWEST_PATCHES:
         return None
     means = spectra[:, 0] / PATCH_SIZE
@@ -160,100 +145,6 @@ def read_bins(plane: Array, missing: Mask | None) -> Binned | None:
     levels = _common_factor(logs, weights)
     floor = float(np.median(levels)) + 2 * math.log(LEAST_LEVEL)
     return Binned(centres, np.maximum(levels, floor), weights.mean(1))
-
-
-def _spectra(plane: Array, missing: Mask | None) -> tuple[Floats, Floats, int]:
-    """Transform evenly spaced patches without gaps (N, D); return brightness (N,) and distance."""
-    from scipy.fft import dct
-
-    size = PATCH_SIZE
-    if min(plane.shape[-2:]) < size:
-        return np.zeros((0, size * size)), np.zeros(0), 1
-    patches, whole, step = sample_patches(plane, missing, size, MOST_PATCHES)
-    patches = patches[whole].reshape(-1, size * size)
-    seen = plane if missing is None else plane[~missing]
-    spoilt = [*clipping_values(seen), *_blank_values(patches)]
-    stuck = np.isin(patches, spoilt).mean(1) > STUCK_SHARE
-    patches = patches if stuck.sum() > len(patches) - 4 * FEWEST_PATCHES else patches[~stuck]
-    cosines = dct(np.eye(size), norm="ortho", axis=0)
-    return patches @ np.kron(cosines, cosines).T, _brightness(patches), step
-
-
-def _brightness(patches: Floats) -> Floats:
-    """Tell how bright patches (N, D) are: by the median, a star does not make its surroundings so.
-
-    Unless the noise is skewed as that of few photons is; there the median is below the mean.
-    """
-    if not len(patches):
-        return np.zeros(0)
-    means, medians = patches.mean(1), np.median(patches, axis=1)
-    lean = np.median((means - medians) / np.maximum(patches.std(1), 1e-30))
-    return means if abs(lean) > MOST_LEAN else medians
-
-
-def sample_patches(
-    plane: Array, missing: Mask | None, size: int, most: int
-) -> tuple[Floats, Mask, int]:
-    """Cut evenly spaced patches.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (Y, X) or (T, Y, X)
-        One channel, of one page or more.
-    missing : ndarray of bool, of the same shape, optional
-        Pixels that do not count.
-    size, most : int
-        Side of the patches, in pixels, and about how many of them.
-
-    Returns
-    -------
-    patches : ndarray of float64, shape (N, p, p)
-        Cut at every so many rows and columns.
-    whole : ndarray of bool, shape (N,)
-        Patches that nothing is missing from.
-    step : int
-        How many rows and columns.
-    """
-    pages = plane.reshape(-1, *plane.shape[-2:])
-    window = (size, size)
-    windows = np.lib.stride_tricks.sliding_window_view(pages, window, (1, 2))
-    step = math.ceil(math.sqrt(math.prod(windows.shape[:3]) / most))
-    patches = np.array(windows[:, ::step, ::step], dtype=np.float64).reshape(-1, *window)
-    if missing is None:
-        return patches, np.ones(len(patches), bool), step
-    gaps = np.lib.stride_tricks.sliding_window_view(missing.reshape(pages.shape), window, (1, 2))
-    return patches, ~gaps[:, ::step, ::step].any((3, 4)).ravel(), step
-
-
-def clipping_values(plane: Array) -> list[float]:
-    """List the values that noise beyond the range has been clipped to: one, both or none.
-
-    They occur far more often than the values beside them; and these are near, unlike those of a
-    few photons.
-    """
-    values, counts = np.unique(plane, return_counts=True)
-    if len(values) < FEWEST_VALUES:
-        return []
-    spread = float(plane.std(dtype=np.float64))
-    found = []
-    for end, beside in ((0, slice(1, 4)), (-1, slice(-4, -1))):
-        near = float(np.ptp(values[:4] if end == 0 else values[-4:])) < NEAR * spread
-        if near and counts[end] > SPIKE * max(float(counts[beside].mean()), MOST_BY_CHANCE):
-            found.append(float(values[end]))
-    return found
-
-
-def _blank_values(patches: Floats) -> list[float]:
-    """List the value of a blank area, of a frame or mask, if there is one.
-
-    Where it is dark, many pixels may be without a photon, but seldom all of a patch (N, D).
-    """
-    blank = patches[np.ptp(patches, axis=1) == 0, 0]
-    if not blank.size:
-        return []
-    values, counts = np.unique(blank, return_counts=True)
-    value, inside = values[counts.argmax()], patches.shape[1] * counts.max()
-    return [float(value)] if 2 * inside > np.count_nonzero(patches == value) else []
 
 
 def _bands(spectra: Floats, share: float) -> Floats:
@@ -288,78 +179,9 @@ def _common_factor(logs: Floats, weights: Floats) -> Floats:
     return bins
 
 
-def weighted_median(values: Floats, weights: Floats) -> Floats:
-    """Take the weighted median of each row."""
-    order = values.argsort(axis=1)
-    values, weights = (np.take_along_axis(each, order, axis=1) for each in (values, weights))
-    places = weights.cumsum(1) - weights / 2
-    rows = zip(weights.sum(1) / 2, places, values, strict=True)
-    return np.array([np.interp(middle, place, value) for middle, place, value in rows])
-
-
-def _credit(binned: Binned, curve: Floats) -> Floats:
-    """Weigh bins: those above a curve less, the farther the more."""
-    excess = (binned.levels - curve).clip(min=0) / STRUCTURE
-    credit: Floats = binned.weights / (1 + excess**2)
-    return credit
-
-
-def _misfit(binned: Binned, curve: Floats) -> float:
-    """Sum the squared distances from a curve; those above it level off."""
-    distance = binned.levels - curve
-    above = STRUCTURE**2 * np.log1p((distance.clip(min=0) / STRUCTURE) ** 2)
-    return float((binned.weights * (above + np.square(distance.clip(max=0)))).sum())
-
-
-def _centre(binned: Binned) -> float:
-    """Find the constant level, as a logarithm of the variance."""
-    level = float(weighted_median(binned.levels[None], binned.weights[None])[0])
-    for _ in range(20):
-        level = float(np.average(binned.levels, weights=_credit(binned, np.full(1, level))))
-    return level
-
-
-def _straight(binned: Binned) -> Floats:
-    """Fit a variance that is a straight line of the brightness: logarithms (B,)."""
-    slope, intercept = _line(binned)
-    return np.log(_line_variance(binned, slope, intercept))
-
-
-def _line(binned: Binned) -> tuple[float, float]:
-    """Fit slope and intercept of the variance over the brightness."""
-    variances = np.exp(binned.levels)
-    curve = np.full(len(variances), _centre(binned))
-    slope, intercept = 0.0, math.exp(curve[0])
-    for _ in range(40):
-        # Errors are relative to the variance itself.
-        weights = np.sqrt(_credit(binned, curve)) / np.exp(curve)
-        design = np.stack([binned.means, np.ones(len(variances))], axis=1) * weights[:, None]
-        slope, intercept = np.linalg.lstsq(design, variances * weights, rcond=None)[0].tolist()
-        curve = np.log(_line_variance(binned, slope, intercept))
-    return slope, intercept
-
-
-def _line_variance(binned: Binned, slope: float, intercept: float) -> Floats:
-    typical = math.exp(float(np.median(binned.levels)))
-    variance: Floats = np.maximum(slope * binned.means + intercept, LEAST_LEVEL**2 * typical)
-    return variance
-
-
-def _free(binned: Binned) -> Floats:
-    """Fit a smooth curve to the logarithms of the variance (B,), bin by bin."""
-    count = len(binned.means)
-    bends = np.diff(np.eye(count), 2, axis=0)
-    curve: npt.NDArray[Any] = _straight(binned)
-    for _ in range(40):
-        credit = _credit(binned, curve)
-        system = np.diag(credit + 1e-6) + STIFFNESS * bends.T @ bends
-        curve = np.linalg.solve(system, (credit + 1e-6) * binned.levels)
-    return curve
-
-
 def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
     """Make the curve of photons from a straight line; if it falls, a curve of knots."""
-    slope, intercept = _line(binned)
+    slope, intercept = fit_line(binned)
     if slope <= 0:
         return _knots(binned, straight)
     if intercept < 0:

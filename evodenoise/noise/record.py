@@ -5,13 +5,14 @@ Dimensions: C channels.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
 from evodenoise.noise.curves import LevelCurve, PhotonNoise
 from evodenoise.noise.spectrum import NoiseSpectrum
+from evodenoise.noise.uncertainty import NoiseSource, NoiseUncertainty, mean_uncertainty
 
 BLURRED_RATIO = 3.0
 """Coarse over fine; beyond any texture measured, and below the 3.3 and 6.3 of processed camera
@@ -55,6 +56,11 @@ class NoiseEstimate:
     spectrum : NoiseSpectrum or None
         How the noise is spread over frequency, in opponent channels (see `mixing_matrix`), once
         it has one level; None: it is white. With a spectrum there are curves.
+    uncertainty : NoiseUncertainty or None
+        How well all this is known; None: it was told, or nobody asked, or the image is too small
+        to tell. Records that differ in it only are equal.
+    source : NoiseSource
+        Where all this comes from; no matter for equality either.
     """
 
     std: float
@@ -65,6 +71,8 @@ class NoiseEstimate:
     consistent: bool
     curves: tuple[LevelCurve, ...] = ()
     spectrum: NoiseSpectrum | None = None
+    uncertainty: NoiseUncertainty | None = field(default=None, compare=False)
+    source: NoiseSource = field(default=NoiseSource.ESTIMATED, compare=False)
 
     @property
     def kind(self) -> NoiseKind:
@@ -93,10 +101,26 @@ class NoiseEstimate:
         """The level to denoise by: `std`, or `coarse_std` where that says next to nothing."""
         return self.coarse_std if self.blurred else self.std
 
+    @property
+    def level_uncertainty(self) -> float | None:
+        """One standard deviation of the error of `level`, in pixel units; None: it is not known.
+
+        That of all channels together: what misleads in one does so in the others.
+        """
+        if self.uncertainty is None:
+            return None
+        shares = [std / self.std if self.std else 0.0 for std in self.per_channel]
+        parts = zip(shares, self.uncertainty.level, strict=True)
+        relative = sum(share**2 * each for share, each in parts) / len(shares)
+        return relative * self.level
+
     def of_level(self, std: float) -> "NoiseEstimate":
-        """Return the estimate for channels whose level is known and the same: the rest stays."""
+        """Return the estimate for channels whose level is known and the same: the rest stays.
+
+        Nothing is said of how well the level is known.
+        """
         levels = (std,) * len(self.per_channel)
-        return replace(self, std=std, per_channel=levels, coarse_std=std)
+        return replace(self, std=std, per_channel=levels, coarse_std=std, uncertainty=None)
 
     def rescaled(self, factor: float) -> "NoiseEstimate":
         """Return the estimate of noise whose standard deviation is so many times as high."""
@@ -107,13 +131,15 @@ class NoiseEstimate:
             wavelet_std=factor * self.wavelet_std,
             coarse_std=factor * self.coarse_std,
             curves=tuple(curve.scaled(factor) for curve in self.curves),
+            uncertainty=self.uncertainty and self.uncertainty.rescaled(factor),
         )
 
     @classmethod
     def none(cls, channels: int) -> "NoiseEstimate":
         """Say that there is no noise."""
         identity = tuple(tuple(row) for row in np.eye(channels).tolist())
-        return cls(0.0, (0.0,) * channels, identity, 0.0, 0.0, consistent=True)
+        zeros, source = (0.0,) * channels, NoiseSource.NONE
+        return cls(0.0, zeros, identity, 0.0, 0.0, consistent=True, source=source)
 
 
 def noise_to_signal(noise_variance: float) -> float:
@@ -137,6 +163,8 @@ def mean_estimate(estimates: Sequence[NoiseEstimate]) -> NoiseEstimate:
         wavelet_std=root_mean_square([each.wavelet_std for each in estimates]),
         coarse_std=root_mean_square([each.coarse_std for each in estimates]),
         consistent=all(each.consistent for each in estimates),
+        uncertainty=mean_uncertainty([each.uncertainty for each in estimates]),
+        source=first.source,
     )
 
 

@@ -8,9 +8,12 @@
      "wavelet_std": ..., "coarse_std": ..., "consistent": true,
      "curves": for each channel, or none at all, {"values": [K], "stds": [K]} and, if the noise is
                that of photons, "gain": ..., "readout": ..., "offset": ...,
-     "spectrum": null or [C x 32 x 32]}
+     "spectrum": null or [C x 32 x 32],
+     "uncertainty": null, or {"level": [C], "gain": [C] or [], "readout": [C] or [],
+                    "spectrum": [C] or []}; it may be left out}
 
-All as in `NoiseEstimate`; `kind` and `level` follow from the rest. A file is believed only after
+All as in `NoiseEstimate`; `kind` and `level` follow from the rest, and the source is this file,
+whatever it was before. A file is believed only after
 everything in it has been found in range, and to fit the rest.
 """
 
@@ -27,6 +30,7 @@ from evodenoise.errors import NoiseFileError
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate, root_mean_square
 from evodenoise.noise.spectrum import FREQUENCIES, LEAST_DENSITY, NoiseSpectrum
+from evodenoise.noise.uncertainty import NoiseSource, NoiseUncertainty
 
 FORMAT_VERSION = 1
 LARGEST_FILE = 1 << 20
@@ -67,6 +71,7 @@ def to_fields(noise: NoiseEstimate) -> dict[str, Any]:
         "consistent": noise.consistent,
         "curves": [_curve_fields(curve) for curve in noise.curves],
         "spectrum": noise.spectrum and noise.spectrum.density.tolist(),
+        "uncertainty": noise.uncertainty and _uncertainty_fields(noise.uncertainty),
     }
 
 
@@ -135,13 +140,20 @@ def _parse(text: str) -> NoiseEstimate:
     channels = len(levels) if isinstance(levels, list) else 0
     _demand(1 <= channels <= MOST_CHANNELS, f"not 1 to {MOST_CHANNELS} channels")
     _demand(isinstance(fields.get("consistent"), bool), "consistent is neither true nor false")
+    std, wavelet_std, coarse_std = (
+        _level(fields, name) for name in ("std", "wavelet_std", "coarse_std")
+    )
     noise = NoiseEstimate(
-        **{name: _level(fields, name) for name in ("std", "wavelet_std", "coarse_std")},
+        std=std,
+        wavelet_std=wavelet_std,
+        coarse_std=coarse_std,
         per_channel=tuple(_array(levels, (channels,), "per_channel", least=0).tolist()),
         correlation=_parse_correlation(fields.get("correlation"), channels),
         consistent=fields["consistent"],
         curves=_parse_curves(fields.get("curves"), channels),
         spectrum=_parse_spectrum(fields.get("spectrum"), channels),
+        uncertainty=_parse_uncertainty(fields.get("uncertainty"), channels),
+        source=NoiseSource.FILE,
     )
     _check_agreement(noise, fields)
     return noise
@@ -154,6 +166,12 @@ def _check_agreement(noise: NoiseEstimate, fields: Mapping[str, Any]) -> None:
     _demand(noise.spectrum is None or noise.curves, "a spectrum without curves")
     _demand(noise.std or not noise.curves, "curves of no noise")
     _demand(fields.get("kind") == noise.kind.value, "kind is not that of the rest")
+    sure = noise.uncertainty
+    _demand(sure is None or noise.std, "uncertainty of no noise")
+    _demand(sure is None or not sure.gain or noise.photons, "uncertainty of a gain without one")
+    _demand(
+        sure is None or not sure.spectrum or noise.spectrum, "uncertainty of a spectrum without one"
+    )
     level = _level(fields, "level")
     _demand(math.isclose(level, noise.level, rel_tol=ROUNDING), "level is not that of the rest")
 
@@ -211,6 +229,27 @@ def _parse_spectrum(rows: Any, channels: int) -> NoiseSpectrum | None:
     fits = density.min() > LEAST_DENSITY / 2 and math.isclose(density.mean(), 1, rel_tol=ROUNDING)
     _demand(fits, "spectrum out of range")
     return NoiseSpectrum(density)
+
+
+def _uncertainty_fields(uncertainty: NoiseUncertainty) -> dict[str, Any]:
+    return {name: list(part) for name, part in vars(uncertainty).items()}
+
+
+def _parse_uncertainty(fields: Any, channels: int) -> NoiseUncertainty | None:
+    """Make an uncertainty of fields, if there are any: files of before have none."""
+    if fields is None:
+        return None
+    _demand(isinstance(fields, Mapping), "uncertainty is none")
+    parts = {}
+    for part in _UNCERTAIN:
+        values, name = fields.get(part), f"uncertainty of {part}"
+        count = 0 if part != "level" and values == [] else channels
+        parts[part] = tuple(_array(values, (count,), name, least=0).tolist()) if count else ()
+    _demand(len(parts["gain"]) == len(parts["readout"]), "uncertainty of gain without read-out")
+    return NoiseUncertainty(**parts)
+
+
+_UNCERTAIN = ("level", "gain", "readout", "spectrum")
 
 
 def _array(

@@ -3,6 +3,7 @@
 Dimensions: C channels, F frequencies along one axis.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,9 @@ AXIS = 2
 
 STRIPED = 1.5
 """The same, between waves along an axis and others as fine, that makes stripes of the former."""
+
+MOST_PLAIN, MOST_PLACES = 1e6, 6
+"""Figures beyond, or with errors below so many decimal places, are written with an exponent."""
 
 ALIKE = 0.02
 """Relative; figures of channels that differ by less are told once."""
@@ -74,12 +78,51 @@ def describe_doubt(noise: NoiseEstimate) -> str:
 
 def describe_photons(noise: NoiseEstimate) -> str:
     """Name gain, read-out and black level, of each channel if they differ."""
-    photons = noise.photons or ()
+    photons, sure = noise.photons or (), noise.uncertainty
+    gains, readouts, offsets = (
+        [getattr(each, name) for each in photons] for name in ("gain", "readout", "offset")
+    )
+    errors = None if sure is None or not sure.gain else gain_errors(noise)
     parts = [
-        f"{word} {_list([getattr(each, name) for each in photons])}"
-        for word, name in (("gain", "gain"), ("read-out", "readout"), ("black level", "offset"))
+        f"gain {_list(gains, errors)}",
+        f"read-out {_list(readouts, None if errors is None or sure is None else sure.readout)}",
+        f"black level {_list(offsets)}",
     ]
     return f"photon noise: {', '.join(parts)} (pixel units)"
+
+
+def gain_errors(noise: NoiseEstimate) -> list[float] | None:
+    """Return one standard deviation of the error of each gain, in pixel units, if it is known."""
+    if noise.uncertainty is None or not noise.uncertainty.gain:
+        return None
+    pairs = zip(noise.photons or (), noise.uncertainty.gain, strict=True)
+    return [photon.gain * relative for photon, relative in pairs]
+
+
+def with_error(value: float, error: float | None, digits: int = 3) -> str:
+    """Write a figure and, if it is known, one standard deviation of its error.
+
+    Parameters
+    ----------
+    value, error : float
+        In the same units.
+    digits : int
+        Significant ones of a figure whose error is not known.
+
+    Returns
+    -------
+    str
+        The figure to as many places as its error, which has one digit, or two if it begins with
+        a 1.
+    """
+    if not error:
+        return f"{value:.{digits}g}"
+    power = math.floor(math.log10(error))
+    first = round(error / 10.0**power, 1)
+    places = (1 if first < 2 else 0) - power
+    if abs(value) >= MOST_PLAIN or places > MOST_PLACES:
+        return f"{value:.{digits}g} ± {error:.1g}"
+    return " ± ".join(f"{round(each, places):.{max(places, 0)}f}" for each in (value, error))
 
 
 def describe_levels(noise: NoiseEstimate, tones: Sequence[float]) -> str:
@@ -137,9 +180,10 @@ def _stripes(density: Floats, name: str) -> str:
     return f"stripes along {name}" if np.exp(ratio) > STRIPED else ""
 
 
-def _list(values: Sequence[float]) -> str:
-    """List figures of channels, or name the one that all have."""
+def _list(values: Sequence[float], errors: Sequence[float] | None = None) -> str:
+    """List figures of channels and their errors, or name the one that all have."""
     middle = root_mean_square(values)
-    if all(abs(value - values[0]) <= ALIKE * middle for value in values):
-        return f"{values[0]:.3g}"
-    return " / ".join(f"{value:.3g}" for value in values)
+    alike = all(abs(value - values[0]) <= ALIKE * middle for value in values)
+    pairs = zip(values, errors or [0.0] * len(values), strict=True)
+    figures = [with_error(value, error) for value, error in pairs]
+    return figures[0] if alike else " / ".join(figures)

@@ -19,6 +19,7 @@ from evodenoise.cli import main
 from evodenoise.denoising import noise_level
 from evodenoise.evaluation.noise_figures import LEFT, MARGIN, SHADE, WIDTH
 from evodenoise.noise.record import NoiseEstimate
+from evodenoise.noise.words import with_error
 
 
 def run(command: str) -> int:
@@ -223,8 +224,13 @@ def test_photon_noise_is_told_in_figures(
     assert found["noise_spectrum"] is None
     assert run(f"info {tmp_path}/in.png") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert f"noise photon noise: gain {found['gain'][0]:.3g}, read-out " in out
-    assert f"level standard deviation {found['noise_level']:.4g} impulses none found" in out
+    gain, readout = (found[name][0] for name in ("gain_uncertainty", "readout_uncertainty"))
+    assert 0 < gain < found["gain"][0]
+    assert 0 < readout < 20
+    assert f"noise photon noise: gain {with_error(found['gain'][0], gain)}, read-out " in out
+    level = with_error(found["noise_level"], found["noise_level_uncertainty"])
+    assert f"level standard deviation {level}, estimated impulses none found" in out
+    assert " ± " in level
 
 
 def test_coloured_noise_is_told_by_where_it_is(
@@ -236,6 +242,8 @@ def test_coloured_noise_is_told_by_where_it_is(
     found = described(capsys, f"{tmp_path}/in.npy")
     assert found["noise_kind"] == "coloured"
     assert found["gain"] is found["readout"] is found["offset"] is None
+    assert found["gain_uncertainty"] is found["readout_uncertainty"] is None
+    assert 0 < found["noise_spectrum_uncertainty"][0] < 1
     (waves,) = np.array(found["noise_spectrum"])
     assert waves.shape == (8, 8)
     assert np.square(waves).mean() == pytest.approx(1, rel=0.05)
@@ -244,6 +252,22 @@ def test_coloured_noise_is_told_by_where_it_is(
     out = " ".join(capsys.readouterr().out.split())
     assert "noise coloured: " in out
     assert "times stronger in coarse than in fine detail" in out
+
+
+def test_how_well_the_level_is_known_is_told_of_each_channel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "in.npy", add_noise(wave(72, 72, channels=3), 12))
+    found = described(capsys, f"{tmp_path}/in.npy")
+    errors = found["noise_uncertainty"]
+    assert found["noise_source"] == "estimated"
+    assert len(errors) == len(found["noise"]) == 3
+    assert min(errors) <= found["noise_level_uncertainty"] <= max(errors)
+    np.save(tmp_path / "in.npy", add_noise(wave(40, 36), 12))
+    found = described(capsys, f"{tmp_path}/in.npy")
+    assert found["noise_uncertainty"] is found["noise_level_uncertainty"] is None
+    assert run(f"info {tmp_path}/in.npy") == 0
+    assert "±" not in capsys.readouterr().out
 
 
 def test_doubt_is_told(

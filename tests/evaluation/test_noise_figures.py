@@ -14,11 +14,13 @@ from evodenoise.evaluation.noise_figures import (
     PLOT_HEIGHT,
     SHADE,
     WIDTH,
+    _pale,
     draw_noise,
 )
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
+from evodenoise.noise.uncertainty import NoiseUncertainty
 
 PIXELS = as_dtype(add_noise(wave(40, 60)), "uint8")
 COARSE = np.add.outer(np.arange(FREQUENCIES), np.arange(FREQUENCIES)) < 12
@@ -86,6 +88,16 @@ def test_each_channel_has_a_curve_of_its_own_at_its_own_height() -> None:
     bottom = frame(picture)[1]
     heights = [bottom - places(picture, colour)[:, 0].mean() for colour in CURVES[:3]]
     np.testing.assert_allclose(np.array(heights) / heights[0], [1, 2, 3], rtol=0.05)
+
+
+def test_a_band_tells_how_far_the_level_may_be_off() -> None:
+    sure = NoiseUncertainty((0.2,))
+    plain, banded = draw(record(1)), draw(record(1, uncertainty=sure))
+    assert not len(places(plain, _pale(ALONE)))
+    rows, line = places(banded, _pale(ALONE))[:, 0], places(banded, ALONE)[:, 0].mean()
+    bottom = frame(banded)[1]
+    ends = np.array([bottom - rows.max(), bottom - rows.min()]) / (bottom - line)
+    np.testing.assert_allclose(ends, [0.8, 1.2], atol=0.03)
 
 
 def test_white_noise_has_maps_of_one_colour_and_coarse_noise_is_bright_at_the_lower_left() -> None:

@@ -72,6 +72,20 @@ def test_the_source_of_the_noise_level_is_told(
     assert (f"{shown} ({source})," if source != "none" else f"{shown}, ") in said
 
 
+def test_how_well_the_noise_level_is_known_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("some.npy", 100 + add_noise(wave(64, 66), 20))
+    found = the_record(capsys, "some.npy --report r.csv")
+    assert 0 < found["noise_uncertainty"] < 0.2 * found["noise_std"]
+    assert f",{found['noise_uncertainty']}," in Path("r.csv").read_text()
+    assert run("info some.npy --save-noise some.noise") == 0
+    capsys.readouterr()
+    kept = the_record(capsys, "some.npy --noise-file some.noise")
+    assert kept["noise_uncertainty"] == found["noise_uncertainty"]
+    assert the_record(capsys, "some.npy --sigma 20")["noise_uncertainty"] is None
+    assert the_record(capsys, "some.npy --gain 2")["noise_uncertainty"] is None
+    assert the_record(capsys, "in.png")["noise_uncertainty"] is None  # too small to tell
+
+
 def let_the_estimate_be(monkeypatch: pytest.MonkeyPatch, **reading: object) -> None:
     """Replace what an image is said to tell of its noise, but not what is made of it."""
     original = pipeline.denoise

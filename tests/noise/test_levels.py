@@ -7,7 +7,7 @@ from pictures import blobs
 from scipy.ndimage import gaussian_filter
 
 from evodenoise.noise.curves import LevelCurve
-from evodenoise.noise.levels import clipping_values, read_level_curve
+from evodenoise.noise.levels import read_level_curve
 
 Floats = npt.NDArray[np.float64]
 
@@ -177,34 +177,6 @@ def test_clipped_values_do_not_lower_the_level(seed: int) -> None:
     curve = read(noisy.clip(0, 255))
     assert curve == LevelCurve.constant(curve.stds[0])
     assert curve.stds[0] == pytest.approx(20, rel=0.1)
-
-
-# --- what was clipped
-
-
-@pytest.mark.parametrize("step", [0, 1])
-@pytest.mark.parametrize(
-    ("bounds", "found"),
-    [((20, 150), [20, 150]), ((20, 1e9), [20]), ((-1e9, 150), [150]), ((-1e9, 1e9), [])],
-)
-def test_bounds_are_found_where_values_pile_up(
-    bounds: tuple[float, float], found: list[float], step: float
-) -> None:
-    clean = picture(0)
-    noisy = clean + 20 * white(clean.shape, 0)
-    noisy = noisy.round() if step else noisy
-    assert clipping_values(noisy.clip(*bounds)) == found
-
-
-def test_few_photons_were_not_clipped() -> None:
-    """Most pixels of a dark picture are 0, and the next values are 1, 2 and 3 photons."""
-    counts = np.random.default_rng(0).poisson(20 * blobs() ** 4).astype(np.float64)
-    assert (counts == 0).mean() > 0.5
-    assert clipping_values(counts) == []
-
-
-def test_a_few_values_are_a_drawing() -> None:
-    assert clipping_values(np.repeat(np.arange(10.0), [900, 1, 1, 1, 1, 1, 1, 1, 1, 900])) == []
 
 
 # --- blank areas

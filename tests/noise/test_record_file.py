@@ -16,6 +16,7 @@ from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.noise.record_file import LARGEST_FILE, read_noise_file, to_json
 from evodenoise.noise.spectrum import NoiseSpectrum
+from evodenoise.noise.uncertainty import NoiseSource, NoiseUncertainty
 
 WHITE = NoiseEstimate(5.0, (3.0, np.sqrt(41)), ((1.0, 0.1), (0.1, 1.0)), 5.1, 4.9, consistent=True)
 PHOTONS = tuple(LevelCurve.of_photons(gain, 1 / 3, -2.0) for gain in (0.1, 1e-7))
@@ -27,6 +28,14 @@ RECORDS = {
     NoiseKind.PHOTON: replace(WHITE, curves=PHOTONS),
     NoiseKind.SIGNAL: replace(WHITE, curves=KNOTS),
     NoiseKind.COLOURED: replace(WHITE, curves=KNOTS, spectrum=NoiseSpectrum.of(DENSITY)),
+}
+SURE = NoiseUncertainty((0.01, 1 / 3), spectrum=(0.2, 0.3))
+CERTAIN = {
+    "of all": replace(WHITE, uncertainty=NoiseUncertainty((0.0, 1 / 3))),
+    "of photons": replace(
+        WHITE, curves=PHOTONS, uncertainty=NoiseUncertainty((0.1, 0.2), (0.1, 0.3), (2.0, 1 / 7))
+    ),
+    "of a spectrum": replace(RECORDS[NoiseKind.COLOURED], uncertainty=SURE),
 }
 DOUBTFUL = replace(WHITE, coarse_std=40.0, consistent=False)
 
@@ -53,6 +62,22 @@ def test_all_kinds_are_looked_at() -> None:
     }
 
 
+@pytest.mark.parametrize("name", CERTAIN)
+def test_the_uncertainty_is_kept_but_not_the_source(tmp_path: Path, name: str) -> None:
+    found = read_noise_file(written(tmp_path, to_json(CERTAIN[name])))
+    assert found.uncertainty == CERTAIN[name].uncertainty
+    assert found.level_uncertainty == CERTAIN[name].level_uncertainty
+    assert (found.source, CERTAIN[name].source) == (NoiseSource.FILE, NoiseSource.ESTIMATED)
+
+
+def test_files_without_an_uncertainty_are_read(tmp_path: Path) -> None:
+    fields = json.loads(to_json(CERTAIN["of all"]))
+    del fields["uncertainty"]
+    found = read_noise_file(written(tmp_path, json.dumps(fields)))
+    assert found == WHITE
+    assert found.uncertainty is None
+
+
 @pytest.mark.parametrize("size", [4, 5, 9])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_whatever_is_read_off_an_image_can_be_kept(tmp_path: Path, size: int, scale: float) -> None:
@@ -76,6 +101,8 @@ def test_denoising_by_what_is_read_gives_the_same_picture(tmp_path: Path, kind: 
 def spoil(name: str, value: Any, kind: NoiseKind = NoiseKind.COLOURED) -> str:
     """Write a record with one field that is wrong; a path of names and places, by dots."""
     fields = json.loads(to_json(RECORDS[kind]))
+    levels = [0.1] * len(fields["per_channel"])
+    fields["uncertainty"] = {"level": levels, "gain": [], "readout": [], "spectrum": []}
     *path, last = [int(part) if part.isdigit() else part for part in name.split(".")]
     place = fields
     for part in path:
@@ -87,6 +114,7 @@ def spoil(name: str, value: Any, kind: NoiseKind = NoiseKind.COLOURED) -> str:
     return json.dumps(fields)
 
 
+SURE_OF_PHOTONS = {"gain": [0.1, 0.1], "readout": [1, 1], "spectrum": []}
 FIELDS = json.loads(to_json(RECORDS[NoiseKind.COLOURED]))
 DAMAGED: dict[str, tuple[str, str]] = {
     "no version": (spoil("format_version", ...), "is damaged or not a record of noise"),
@@ -125,6 +153,26 @@ DAMAGED: dict[str, tuple[str, str]] = {
     "loud": (spoil("spectrum.0.3.4", 1e4), "spectrum out of range"),
     "narrow": (spoil("spectrum.0.3", [1.0]), "spectrum out of range or of another shape"),
     "one channel": (spoil("spectrum.1", ...), "spectrum out of range or of another shape"),
+    "sure": (spoil("uncertainty", 0.1), "uncertainty is none"),
+    "sure of nothing": (spoil("uncertainty", {}), "uncertainty of level out of range"),
+    "sure of one": (spoil("uncertainty.level", [0.1]), "uncertainty of level out of range"),
+    "sure of none": (spoil("uncertainty.level", []), "uncertainty of level out of range"),
+    "too sure": (spoil("uncertainty.level.1", -0.1), "uncertainty of level out of range"),
+    "never sure": (spoil("uncertainty.level.1", float("nan")), "uncertainty of level out of"),
+    "sure of a word": (spoil("uncertainty.spectrum", ["a", "b"]), "uncertainty of spectrum out"),
+    "half sure": (spoil("uncertainty.gain", [0.1, 0.1]), "of gain without read-out"),
+    "sure of no gain": (
+        spoil("uncertainty", {**SURE_OF_PHOTONS, "level": [0.1, 0.1]}),
+        "uncertainty of a gain without one",
+    ),
+    "sure of no spectrum": (
+        spoil("uncertainty.spectrum", [0.1, 0.1], NoiseKind.WHITE),
+        "uncertainty of a spectrum without one",
+    ),
+    "sure of no noise": (
+        spoil("uncertainty.level", [0.1] * 3, NoiseKind.NONE),
+        "uncertainty of no noise",
+    ),
     "truncated": (json.dumps(FIELDS)[:-40], "is damaged or not a record of noise"),
     "empty": ("", "is damaged or not a record of noise"),
     "a list": ("[1, 2]", "is damaged or not a record of noise"),

@@ -8,7 +8,8 @@ import pytest
 from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
-from evodenoise.noise.words import describe_noise_kind, tones_of
+from evodenoise.noise.uncertainty import NoiseUncertainty
+from evodenoise.noise.words import describe_noise_kind, gain_errors, tones_of, with_error
 
 GRAY = NoiseEstimate(5.0, (5.0,), ((1.0,),), 5.0, 5.0, consistent=True)
 COLOUR = replace(
@@ -34,6 +35,47 @@ def coloured(*density: np.ndarray, curve: LevelCurve | None = None) -> str:
 def test_white_noise_and_none() -> None:
     assert describe_noise_kind(GRAY, TONES).startswith("white: the same everywhere")
     assert describe_noise_kind(NoiseEstimate.none(1), TONES) == "none found"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "said"),
+    [
+        (25.123, None, "25.1"),
+        (25.123, 0.0, "25.1"),
+        (25.123, 0.21, "25.1 ± 0.2"),
+        (25.123, 0.151, "25.12 ± 0.15"),
+        (25.123, 0.0996, "25.12 ± 0.10"),
+        (25.123, 3.0, "25 ± 3"),
+        (25.123, 13.0, "25 ± 13"),
+        (0.0, 2.4, "0 ± 2"),
+        (0.00123, 0.0002, "0.0012 ± 0.0002"),
+        (1.234e-9, 2e-10, "1.23e-09 ± 2e-10"),
+        (12345.0, 320.0, "12300 ± 300"),
+        (12345.0, 130.0, "12340 ± 130"),
+        (1.2345e7, 4e5, "1.23e+07 ± 4e+05"),
+    ],
+)
+def test_a_figure_has_as_many_places_as_its_error(
+    value: float, error: float | None, said: str
+) -> None:
+    assert with_error(value, error) == said
+
+
+def test_gain_and_read_out_have_errors_in_pixel_units() -> None:
+    photon = LevelCurve.of_photons(8.0, 3.0)
+    sure = NoiseUncertainty((0.1,), (0.05,), (2.0,))
+    noise = replace(GRAY, curves=(photon,), uncertainty=sure)
+    assert describe_noise_kind(noise, TONES) == (
+        "photon noise: gain 8.0 ± 0.4, read-out 3 ± 2, black level 0 (pixel units)"
+    )
+    two = replace(
+        noise,
+        per_channel=(5.0, 5.0),
+        curves=(photon, LevelCurve.of_photons(4.0, 3.0)),
+        uncertainty=NoiseUncertainty((0.1, 0.1), (0.05, 0.1), (2.0, 1.0)),
+    )
+    assert "gain 8.0 ± 0.4 / 4.0 ± 0.4, read-out 3 ± 2, " in describe_noise_kind(two, TONES)
+    assert gain_errors(GRAY) is None
 
 
 def test_doubt_is_told_first_and_in_figures() -> None:
