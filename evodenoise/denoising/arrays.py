@@ -9,18 +9,48 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig, Impulses
-from evodenoise.denoising.channels import ChannelPlan, DistinctChannels, mark_impulses
+from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
+from evodenoise.denoising.tiles import cut_tiles, is_large
 from evodenoise.noise.clipping import find_bounds
+from evodenoise.noise.impulses import find_impulses
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.numbers import round_to
+from evodenoise.system.scratch import forget
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+
+IMPULSE_MARGIN = 16
+"""Pixels around a tile that tell whether one in it is an impulse."""
 
 
 def with_channels(stack: Array) -> Array:
     """Give a stack (T, Y, X) an axis of channels, if it has none: (T, Y, X, C)."""
     return stack if stack.ndim == 4 else stack[..., None]
+
+
+def mark_impulses(pages: Array, missing: Mask | None) -> Mask:
+    """Find the impulses of pages (T, Y, X, C), in tiles of pages that are large.
+
+    Parameters
+    ----------
+    pages : ndarray, shape (T, Y, X, C)
+        Finite or nan.
+    missing : ndarray of bool, shape (T, Y, X), optional
+        Pixels that do not count, and are not found either.
+
+    Returns
+    -------
+    ndarray of bool, shape (T, Y, X)
+        What `find_impulses` finds.
+    """
+    marked = np.zeros(pages.shape[:3], bool)
+    side = None if is_large((1, *pages.shape[1:3])) else max(pages.shape[1:3])
+    for tile in cut_tiles(pages.shape, IMPULSE_MARGIN, side=side):
+        gaps = None if missing is None else missing[tile.outer][0]
+        marked[tile.place] = find_impulses(pages[tile.outer][0], gaps)[tile.inner[1:]]
+        forget(pages)
+    return marked
 
 
 def take_apart(

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.noise.impulses import find_impulses
 from evodenoise.system.scratch import pieces
 
 Array = npt.NDArray[Any]
@@ -165,25 +164,6 @@ class DistinctChannels:
             constant = self.plan.constants[channel] if constants else 0.0
             result[..., channel] = constant if source is None else estimate[..., source]
         return result
-
-
-def mark_impulses(pages: Array, missing: Mask | None) -> Mask:
-    """Find the impulses of pages (T, Y, X, C), page by page: (T, Y, X).
-
-    Parameters
-    ----------
-    pages : ndarray, shape (T, Y, X, C)
-        Finite or nan.
-    missing : ndarray of bool, shape (T, Y, X), optional
-        Pixels that do not count, and are not found either.
-
-    Returns
-    -------
-    ndarray of bool, shape (T, Y, X)
-        What `find_impulses` finds.
-    """
-    gaps = [None] * len(pages) if missing is None else missing
-    return np.stack([find_impulses(*page) for page in zip(pages, gaps, strict=True)])
 
 
 def spread_pages(missing: Mask, most: int) -> Indices:

@@ -19,10 +19,11 @@ from evodenoise.denoising.checks import (
 )
 from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
 from evodenoise.denoising.denoiser import OnShare
-from evodenoise.denoising.large import denoise_large, is_large
+from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.denoising.tiles import is_large
 from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import resolve_device

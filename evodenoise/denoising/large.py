@@ -21,25 +21,11 @@ from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.result import DenoiseResult
-from evodenoise.denoising.tiles import choose_windows, cut_tiles
+from evodenoise.denoising.tiles import cut_tiles, cut_windows
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.scratch import forget, scratch_array
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
-
-MOST_AT_ONCE = 3_000_000
-"""Pixels of all pages; more of them are denoised in tiles."""
-
-WINDOWS, WINDOW_SIDE = 12, 512
-"""To learn from. A training visits 65,536 patches; the noise is read off all pixels."""
-
-TILE_SIDE = 1536
-"""Pixels; with its margin a tile takes half a gigabyte."""
-
-
-def is_large(shape: tuple[int, ...]) -> bool:
-    """Tell whether pages (T, Y, X, ...) are to be denoised in tiles."""
-    return math.prod(shape[:3]) > MOST_AT_ONCE
 
 
 def denoise_large(
@@ -77,10 +63,7 @@ def denoise_large(
     started = time.perf_counter()
     pages = with_channels(noisy)
     plan = ChannelPlan.of(pages, missing)
-    places = choose_windows(pages, missing, WINDOW_SIDE, WINDOWS)
-    windows = np.concatenate([pages[place] for place in places])
-    gaps = None if missing is None else np.concatenate([missing[place] for place in places])
-    forget(noisy)
+    windows, gaps = cut_windows(pages, missing)
     sample, impulses = take_apart(windows, gaps, config, plan)
     if not plan.kept or _tells_nothing(sample):
         return None
@@ -143,7 +126,7 @@ def _denoise_tiles(
 ) -> tuple[Array, Array, list[DenoisedTile]]:
     """Denoise tile by tile: the image, its deviation, and what is known of the tiles."""
     image, std = scratch_array(noisy.shape, noisy.dtype), scratch_array(noisy.shape, np.float32)
-    tiles, done = cut_tiles(noisy.shape, TILE_SIDE, recipe.margin), list[DenoisedTile]()
+    tiles, done = cut_tiles(noisy.shape, recipe.margin), list[DenoisedTile]()
     for number, tile in enumerate(tiles):
         left = None if deadline is None else deadline - time.perf_counter()
         found = recipe.denoise(

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig, Noise
-from evodenoise.denoising.channels import DistinctChannels, mark_impulses, spread_pages
+from evodenoise.denoising.arrays import mark_impulses
+from evodenoise.denoising.channels import ChannelPlan, DistinctChannels, spread_pages
 from evodenoise.denoising.checks import Array, Mask, as_array, as_mask, check_image
+from evodenoise.denoising.tiles import cut_windows, is_large
 from evodenoise.errors import ConfigError, ImageError, plural
 from evodenoise.noise.blind import read_blindly, with_curves
 from evodenoise.noise.curves import LevelCurve
@@ -82,8 +84,7 @@ def read_noise(
         If every pixel is missing.
     """
     impulses = mark_impulses(pages, missing)
-    unknown = impulses if missing is None else impulses | missing
-    channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
+    channels = _sample(pages, missing, None if is_large(pages.shape) else impulses)
     if channels.missing.all():
         raise ImageError("every pixel is missing; nothing is left to learn from")
     estimate = _with_uncertainty(noise_of(channels), channels)
@@ -111,12 +112,19 @@ def with_uncertainty(
     NoiseEstimate
         The same, with its uncertainty if that can be told.
     """
-    impulses = mark_impulses(pages, missing)
-    unknown = impulses if missing is None else impulses | missing
-    channels = DistinctChannels.of(pages, unknown, most_pages=MOST_READ_PAGES)
+    channels = _sample(pages, missing)
     if channels.missing.all() or channels.values.shape[-1] != len(noise.per_channel):
         return noise
     return _with_uncertainty(noise, channels)
+
+
+def _sample(pages: Array, missing: Mask | None, impulses: Mask | None = None) -> DistinctChannels:
+    """Take a few pages apart, or windows of large ones; impulses are looked for unless known."""
+    plan = ChannelPlan.of(pages, missing) if is_large(pages.shape) else None
+    windows, gaps = cut_windows(pages, missing)
+    found = mark_impulses(windows, gaps) if impulses is None else impulses
+    unknown = found if gaps is None else found | gaps
+    return DistinctChannels.of(windows, unknown, plan=plan, most_pages=MOST_READ_PAGES)
 
 
 def _with_uncertainty(noise: NoiseEstimate, channels: DistinctChannels) -> NoiseEstimate:
@@ -135,7 +143,7 @@ def noise_of(channels: DistinctChannels, wanted: NoiseKind | None = None) -> Noi
     return read_blindly(channels.values[chosen], channels.missing[chosen], wanted)
 
 
-def check_channels(noise: NoiseEstimate, channels: DistinctChannels) -> None:
+def check_channels(noise: NoiseEstimate, plan: ChannelPlan) -> None:
     """Refuse a record of the noise of other channels than those that are to be denoised.
 
     Raises
@@ -143,8 +151,8 @@ def check_channels(noise: NoiseEstimate, channels: DistinctChannels) -> None:
     ConfigError
         If so.
     """
-    known, count = len(noise.per_channel), channels.values.shape[-1]
-    if not channels.constant and known != count:
+    known, count = len(noise.per_channel), len(plan.kept)
+    if count and known != count:
         raise ConfigError(
             f"the noise is known of {plural(known, 'channel')}, the image has {count}, equal ones "
             "counted once; give the noise of images like this"
@@ -184,7 +192,7 @@ def known_noise(
             raise ConfigError(
                 "the noise is given twice: as a record, and by its level, gain or kind"
             )
-        check_channels(noise, channels)
+        check_channels(noise, channels.plan)
         return noise
     wanted = None if config.noise is Noise.AUTO else NoiseKind(config.noise.value)
     if config.gain is not None:

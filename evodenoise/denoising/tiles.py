@@ -12,11 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.denoising.channels import unknown_pixels
+from evodenoise.system.scratch import forget
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Place = tuple[slice, slice, slice]
+
+MOST_AT_ONCE = 3_000_000
+"""Pixels of all pages; more of them are denoised in tiles."""
+
+WINDOWS, WINDOW_SIDE = 12, 512
+"""To learn from. A training visits 65,536 patches; the noise is read off all pixels."""
+
+TILE_SIDE = 1536
+"""Pixels; with its margin a tile takes half a gigabyte."""
 
 ALIGNED = 8
 """Windows begin at multiples of so many pixels, as the blocks of JPEG do."""
@@ -75,17 +85,22 @@ class Tile:
         return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
 
-def cut_tiles(shape: tuple[int, ...], side: int, margin: int) -> list[Tile]:
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Tell whether pages (T, Y, X, ...) are to be denoised in tiles."""
+    return math.prod(shape[:3]) > MOST_AT_ONCE
+
+
+def cut_tiles(shape: tuple[int, ...], margin: int, *, side: int | None = None) -> list[Tile]:
     """Cut pages into tiles of about the same size.
 
     Parameters
     ----------
     shape : tuple of int
         (T, Y, X, ...).
-    side : int
-        Of a tile, at most.
     margin : int
         Pixels that are denoised around it.
+    side : int, optional
+        Of a tile, at most; `TILE_SIDE` by default.
 
     Returns
     -------
@@ -94,7 +109,7 @@ def cut_tiles(shape: tuple[int, ...], side: int, margin: int) -> list[Tile]:
     """
 
     def cut(length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        count = math.ceil(length / side)
+        count = math.ceil(length / (side or TILE_SIDE))
         edges = [length * part // count for part in range(count + 1)]
         return [
             ((first, last), (max(first - margin, 0), min(last + margin, length)))
@@ -107,6 +122,20 @@ def cut_tiles(shape: tuple[int, ...], side: int, margin: int) -> list[Tile]:
         for rows, outer_rows in cut(shape[1])
         for columns, outer_columns in cut(shape[2])
     ]
+
+
+def cut_windows(pages: Array, missing: Mask | None) -> tuple[Array, Mask | None]:
+    """Copy windows (N, Y', X', C) of pages (T, Y, X, C) to learn from, and what is missing there.
+
+    Pages that are not large are returned as they are.
+    """
+    if not is_large(pages.shape):
+        return pages, missing
+    places = choose_windows(pages, missing, WINDOW_SIDE, WINDOWS)
+    windows = np.concatenate([pages[place] for place in places])
+    gaps = None if missing is None else np.concatenate([missing[place] for place in places])
+    forget(pages)
+    return windows, gaps
 
 
 def choose_windows(pages: Array, missing: Mask | None, side: int, count: int) -> list[Place]:

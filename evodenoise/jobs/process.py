@@ -114,7 +114,7 @@ def _read_model(path: Path) -> "Checkpoint":
 
 def _check_noise(noise: NoiseEstimate, conversion: Conversion, settings: RunSettings) -> None:
     """Refuse a record of the noise of other channels than the image has, or one of its pages."""
-    from evodenoise.denoising.channels import DistinctChannels
+    from evodenoise.denoising.channels import ChannelPlan
     from evodenoise.denoising.noise_level import check_channels
 
     image, missing = conversion.image, conversion.missing
@@ -124,7 +124,7 @@ def _check_noise(noise: NoiseEstimate, conversion: Conversion, settings: RunSett
     for part in parts:
         hidden = None if gaps is None else gaps[part]
         try:
-            check_channels(noise, DistinctChannels.of(pages[part], hidden, most_pages=1))
+            check_channels(noise, ChannelPlan.of(pages[part], hidden))
         except ConfigError as error:
             raise ConfigError(f"{settings.noise_file}: {error}") from error
 

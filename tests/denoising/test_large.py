@@ -9,8 +9,9 @@ import pytest
 from pictures import add_noise, psnr, wave
 
 from evodenoise.config.settings import DenoiseConfig, Refinement
-from evodenoise.denoising import large
+from evodenoise.denoising import tiles
 from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
+from evodenoise.denoising.noise_level import estimate_noise
 from evodenoise.errors import ConfigError
 from evodenoise.tvae.training import EpochReport
 
@@ -32,10 +33,10 @@ NOISY = add_noise(CLEAN, 20)
 
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large, "MOST_AT_ONCE", 20_000)
-    monkeypatch.setattr(large, "TILE_SIDE", TILE)
-    monkeypatch.setattr(large, "WINDOW_SIDE", 64)
-    monkeypatch.setattr(large, "WINDOWS", 6)
+    monkeypatch.setattr(tiles, "MOST_AT_ONCE", 20_000)
+    monkeypatch.setattr(tiles, "TILE_SIDE", TILE)
+    monkeypatch.setattr(tiles, "WINDOW_SIDE", 64)
+    monkeypatch.setattr(tiles, "WINDOWS", 6)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Array]:
 
     def run(noisy: Array, seed: int) -> Array:
         with monkeypatch.context() as patch:
-            patch.setattr(large, "MOST_AT_ONCE", 10**9)
+            patch.setattr(tiles, "MOST_AT_ONCE", 10**9)
             return denoise(noisy, CONFIG, rng=seed).image
 
     return run
@@ -171,6 +172,12 @@ def test_a_time_limit_still_gives_a_picture() -> None:
     result = denoise(NOISY, replace(CONFIG, epochs=1000, time_limit=3.0))
     assert len(result.history) < 1000
     assert psnr(CLEAN, result.image) > psnr(CLEAN, NOISY) + 3
+
+
+def test_what_is_read_of_the_noise_is_what_denoising_takes() -> None:
+    read, used = estimate_noise(NOISY), denoise(NOISY, CONFIG).noise_estimate
+    assert read == used
+    assert read.level == pytest.approx(20, rel=0.05)
 
 
 @pytest.mark.parametrize("counts", [0.5, 30.0])

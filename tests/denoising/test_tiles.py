@@ -12,7 +12,7 @@ SHAPES = [(1, 40, 50), (2, 33, 7), (1, 64, 64, 3), (3, 1, 100)]
 @pytest.mark.parametrize(("side", "margin"), [(16, 5), (100, 8), (7, 0)])
 def test_tiles_cover_every_pixel_once(shape: tuple[int, ...], side: int, margin: int) -> None:
     times = np.zeros(shape[:3], int)
-    for tile in cut_tiles(shape, side, margin):
+    for tile in cut_tiles(shape, margin, side=side):
         times[tile.place] += 1
         assert max(np.subtract(*reversed(tile.rows)), np.subtract(*reversed(tile.columns))) <= side
         assert tile.pixels == times[tile.place].size
@@ -22,7 +22,7 @@ def test_tiles_cover_every_pixel_once(shape: tuple[int, ...], side: int, margin:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_tile_is_inside_of_itself_with_its_margin(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).random(shape)
-    for tile in cut_tiles(shape, 16, 5):
+    for tile in cut_tiles(shape, 5, side=16):
         np.testing.assert_array_equal(array[tile.outer][tile.inner], array[tile.place])
         for (first, last), (start, end), length in (
             (tile.rows, tile.outer_rows, shape[1]),
