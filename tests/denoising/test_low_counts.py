@@ -83,11 +83,12 @@ def test_few_photons_come_out_better_than_as_they_are(
 
 def test_a_model_of_few_photons_serves_a_sibling() -> None:
     clean = steps(side=128)
-    model = train_model(counted(clean)[None], CONFIG, rng=0)
+    quick = replace(CONFIG, lattice_patches=1024, batch_size=512, patch_step=3, settling_rounds=2)
+    model = train_model(counted(clean)[None], quick, rng=0)
     assert (model.share < 1, model.scales) == (True, 3)
     sibling = counted(clean, seed=1)
-    found = denoise(sibling, replace(CONFIG, epochs=0, gain=None), model=model)
-    own = denoise(sibling, CONFIG)
+    found = denoise(sibling, replace(quick, epochs=0, gain=None), model=model)
+    own = denoise(sibling, quick)
     assert psnr(clean, found.image, peak=1) > psnr(clean, own.image, peak=1) - 1
     assert not found.history
     assert found.noise_std == pytest.approx(own.noise_std, rel=0.1)
