@@ -23,6 +23,7 @@ from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.denoising.tile_queue import MapTiles, one_by_one
 from evodenoise.denoising.tiles import is_large
 from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
@@ -40,6 +41,7 @@ def denoise(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    map_tiles: MapTiles = one_by_one,
 ) -> DenoiseResult:
     """Denoise one image by a model trained on that image alone.
 
@@ -65,6 +67,9 @@ def denoise(
         Called with each `EpochReport`; if it returns True, training stops there.
     on_reconstruction : callable, optional
         Called with the share of the reconstruction that is done, from 0 to 1.
+    map_tiles : callable, optional
+        Denoises the tiles of a large image, given their `TileQueue`, and yields each with its
+        number; by default here, one after the other.
 
     Returns
     -------
@@ -111,6 +116,7 @@ def denoise(
         rng=rng,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
+        map_tiles=map_tiles,
     )
     return dataclasses.replace(result, image=result.image[0], std=result.std[0])
 
@@ -125,6 +131,7 @@ def denoise_stack(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    map_tiles: MapTiles = one_by_one,
 ) -> DenoiseResult:
     """Denoise the pages of a stack by one model, trained on patches of them all.
 
@@ -134,7 +141,7 @@ def denoise_stack(
         Noisy pages.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels, beside those with a nan: those that are not zero.
-    config, noise, model, rng, on_epoch, on_reconstruction
+    config, noise, model, rng, on_epoch, on_reconstruction, map_tiles
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -153,7 +160,7 @@ def denoise_stack(
     generator = make_generator(rng, resolve_device(config.device))
     tools = Tools(generator, model, on_epoch, on_reconstruction)
     if is_large(noisy.shape):
-        result = denoise_large(noisy, gaps, config, noise, tools)
+        result = denoise_large(noisy, gaps, config, noise, tools, map_tiles)
         if result is not None:
             return result
     pages = with_channels(noisy)

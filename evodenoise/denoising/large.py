@@ -15,13 +15,13 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.arrays import Array, Mask, is_clipped, take_apart, with_channels
 from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
 from evodenoise.denoising.cleaning import Learned, Tools
-from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.result import DenoiseResult
-from evodenoise.denoising.tiles import cut_tiles, cut_windows
+from evodenoise.denoising.tile_queue import MapTiles, TileQueue, one_by_one
+from evodenoise.denoising.tiles import cut_windows
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.scratch import forget, scratch_array
 from evodenoise.tvae.schedule import StopReason
@@ -34,6 +34,7 @@ def denoise_large(
     config: DenoiseConfig,
     noise: NoiseEstimate | None,
     tools: Tools,
+    map_tiles: MapTiles = one_by_one,
 ) -> DenoiseResult | None:
     """Denoise a stack of pages in tiles.
 
@@ -49,6 +50,8 @@ def denoise_large(
         What is known of the noise.
     tools : Tools
         Randomness, a model to start from, and whom to tell.
+    map_tiles : callable, optional
+        Denoises the tiles; by default here, one after the other.
 
     Returns
     -------
@@ -75,9 +78,10 @@ def denoise_large(
     recipe = Recipe.of(learned.model, plan, config, known, tools.generator)
     trained = time.perf_counter()
     deadline = None if config.time_limit is None else started + config.time_limit
-    image, std, tiles = _denoise_tiles(noisy, missing, recipe, deadline, tools.on_reconstruction)
+    queue = TileQueue(recipe, noisy, missing, deadline, tools.on_reconstruction)
+    image, std, tiles = _denoise_tiles(queue, map_tiles)
     rebuilding = time.perf_counter() - trained
-    refining = sum(tile.refinement_seconds for tile in tiles)
+    refining = _refinement_seconds(tiles, rebuilding)
     bounds = [tile.free_energy for tile in tiles if math.isfinite(tile.free_energy)]
     return DenoiseResult(
         image=image,
@@ -118,35 +122,26 @@ def _learn(
 
 
 def _denoise_tiles(
-    noisy: Array,
-    missing: Mask | None,
-    recipe: Recipe,
-    deadline: float | None,
-    on_share: OnShare | None,
+    queue: TileQueue, map_tiles: MapTiles
 ) -> tuple[Array, Array, list[DenoisedTile]]:
     """Denoise tile by tile: the image, its deviation, and what is known of the tiles."""
+    noisy, done = queue.noisy, dict[int, DenoisedTile]()
     image, std = scratch_array(noisy.shape, noisy.dtype), scratch_array(noisy.shape, np.float32)
-    tiles, done = cut_tiles(noisy.shape, recipe.margin), list[DenoisedTile]()
-    for number, tile in enumerate(tiles):
-        left = None if deadline is None else deadline - time.perf_counter()
-        found = recipe.denoise(
-            np.array(noisy[tile.outer]),
-            None if missing is None else missing[tile.outer],
-            tile,
-            number=number,
-            time_limit=None if left is None else max(left / (len(tiles) - number), 0.01),
-            on_share=None if on_share is None else _part(on_share, number, len(tiles)),
-        )
-        image[tile.place], std[tile.place] = found.image, found.std
-        done.append(found.figures())
+    for number, found in map_tiles(queue):
+        place = queue.tiles[number].place
+        image[place], std[place] = found.image, found.std
+        done[number] = found.figures()
         for each in (noisy, image, std):
             forget(each)
-    return image, std, done
+        queue.finish()
+    return image, std, [done[number] for number in range(len(queue.tiles))]
 
 
-def _part(on_share: OnShare, number: int, count: int) -> OnShare:
-    """Turn the share of a tile that is done into that of all of them."""
-    return lambda share: on_share((number + share) / count)
+def _refinement_seconds(tiles: list[DenoisedTile], seconds: float) -> float:
+    """Sum up how long tiles took to refine; of several at once, their share of the time in all."""
+    refining = sum(tile.refinement_seconds for tile in tiles)
+    busy = refining + sum(tile.reconstruction_seconds for tile in tiles)
+    return refining * seconds / busy if busy > seconds else refining
 
 
 def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:

@@ -15,6 +15,7 @@ from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.denoising.tile_queue import MapTiles, one_by_one
 from evodenoise.noise.record import NoiseEstimate
 
 
@@ -29,6 +30,7 @@ def denoise_pages(
     on_page: Callable[[int], object] | None = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    map_tiles: MapTiles = one_by_one,
 ) -> DenoiseResult:
     """Denoise the pages of a stack one after the other.
 
@@ -48,7 +50,7 @@ def denoise_pages(
         Seed of each page.
     on_page : callable, optional
         Called with the number of each page, from 1, before it is denoised.
-    on_epoch, on_reconstruction : callable, optional
+    on_epoch, on_reconstruction, map_tiles : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -75,6 +77,7 @@ def denoise_pages(
                 rng=rng,
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,
+                map_tiles=map_tiles,
             )
         )
     return _together(results)

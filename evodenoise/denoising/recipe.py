@@ -90,6 +90,10 @@ class Recipe:
         seed = torch.randint(MOST_SEED, (), generator=generator, device=generator.device)
         return cls(tiles, plan, model, noise, int(seed))
 
+    def on(self, device: torch.device) -> "Recipe":
+        """Return what is to be used on a device."""
+        return replace(self, config=replace(self.config, device=str(device)))
+
     @property
     def margin(self) -> int:
         """Pixels around a tile that have a say in it."""
@@ -176,4 +180,5 @@ class DenoisedTile:
 
     def figures(self) -> "DenoisedTile":
         """Return it without its arrays, which have gone elsewhere."""
-        return replace(self, image=self.image[:0, :0], std=self.std[:0, :0])
+        # Copies: a view, even of nothing, would keep all of the tile in memory.
+        return replace(self, image=self.image[:0, :0].copy(), std=self.std[:0, :0].copy())

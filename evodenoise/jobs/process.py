@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from evodenoise.denoising.cleaning import OnEpoch
     from evodenoise.denoising.denoiser import OnShare
     from evodenoise.denoising.result import DenoiseResult
+    from evodenoise.denoising.tile_queue import MapTiles
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
@@ -182,6 +183,7 @@ def run(
     on_epoch: "OnEpoch | None" = None,
     on_reconstruction: "OnShare | None" = None,
     on_ready: Callable[[JobResult], object] | None = None,
+    map_tiles: "MapTiles | None" = None,
 ) -> JobResult:
     """Denoise an image, measure the result and write it.
 
@@ -197,6 +199,8 @@ def run(
         As in `evodenoise.denoise`.
     on_ready : callable, optional
         Called with the outcome when all of the file is on the disk but its name.
+    map_tiles : callable, optional
+        Denoises the tiles of a large image; by default here.
 
     Returns
     -------
@@ -220,6 +224,7 @@ def run(
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
+        **({} if map_tiles is None else {"map_tiles": map_tiles}),
     )
     written = prepared.conversion.result(denoised.image)
     noise_uncertainty = _noise_uncertainty(prepared, settings, denoised)
