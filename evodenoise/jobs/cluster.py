@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from evodenoise import __version__
-from evodenoise.errors import ConfigError, RunError, plural
+from evodenoise.errors import ConfigError, RunError
 from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.pool import POLL, Watch, assign
 from evodenoise.jobs.resources import Resources
@@ -303,8 +303,10 @@ class ClusterPool:
 
     def _settle(self, number: int, future: Any) -> None:
         """See that dask has done with an image: if it had not told, there is no hope for it."""
+        from evodenoise.jobs.dask_tasks import describe_loss
+
         if number in self.futures and future.status == "error":
-            self._end(number, _reason(future.exception()))
+            self._end(number, describe_loss(future.exception()))
 
     def _end(self, number: int, error: str | None = None) -> None:
         job = self.jobs[number]
@@ -328,13 +330,3 @@ def _answer(token: str, client: Any) -> None:
     from distributed import Event
 
     Event(token, client=client).set()
-
-
-def _reason(error: BaseException) -> str:
-    """Say in a line why dask gave an image up."""
-    from distributed import KilledWorker
-
-    if isinstance(error, KilledWorker):
-        workers = plural(error.allowed_failures + 1, "worker")
-        return f"{workers} died, one after the other, while it was worked on"
-    return " ".join(f"{type(error).__name__}: {error}".split())

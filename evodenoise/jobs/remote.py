@@ -1,27 +1,25 @@
 """What runs inside of dask's workers: each image in a process of its own, as on one machine.
 
-A worker's threads share one Python, and torch's settings; processes do not. One that dies costs its
-image, not the worker, and is reported as on one machine.
+A process that dies costs its image, not the worker, and is reported as on one machine. The tiles of
+a large image are tasks of their own.
 """
 
-import multiprocessing
 import pickle
-import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distributed import Event, get_worker
+from distributed import Event, get_client, get_worker, secede
 
 from evodenoise import __version__
+from evodenoise.jobs.dask_tasks import find_fault, keep_process, take_process, watch_task
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.pool import POLL, Worker
+from evodenoise.jobs.remote_tiles import TileOrder, TileSender
+from evodenoise.jobs.tiles import TilesWaiting
 from evodenoise.jobs.worker import Assignment, Failed, Finished, Message, ProgressMessage, Ready
-
-IDLE_SECONDS = 30.0
-"""How long a process without an image is kept, since the next one needs torch as well."""
 
 TELL_EVERY = 1.0
 """Seconds between two words on how an image gets on: all of them pass through the scheduler."""
@@ -72,69 +70,82 @@ def carry_out(order: Order) -> None:
     order : Order
         The image.
     """
-    worker = get_worker()
-    key = worker.get_current_task()
+    worker, is_wanted = get_worker(), watch_task()
 
     def tell(message: Message, token: str = "") -> None:
         worker.log_event(order.topic, pickle.dumps(Told(order.number, message, token)))
 
-    def is_wanted() -> bool:
-        """Tell whether the run that asked for it is still there and has not changed its mind."""
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state in ("executing", "long-running")
-
-    if fault := _find_fault(order, str(worker.address)):
+    if fault := find_fault(order.version, order.folder):
         tell(Failed(fault))
         return
-    child = _take(order.settings, order.folder)
+    child = take_process(order.settings, order.folder)
     try:
-        outcome = _attend(child, order.assignment, tell, is_wanted)
+        outcome = _attend(child, order, tell, is_wanted)
     except BaseException:
         child.stop()
         raise
-    if outcome is not None and child.process.is_alive():
-        _keep(child)
-    else:
+    if outcome is None:
         child.stop()
-    if outcome is not None:
-        tell(outcome)
-
-
-def _find_fault(order: Order, address: str) -> str | None:
-    """Say why this worker, which may have come after the run began, cannot serve it."""
-    if order.version != __version__:
-        return f"the worker {address} has evodenoise {__version__}, not {order.version}"
-    if not order.folder.is_dir():
-        return f"the worker {address} does not see the folder {order.folder}"
-    return None
+        return
+    keep_process(child)
+    tell(outcome)
 
 
 def _attend(
-    child: Worker,
-    assignment: Assignment,
-    tell: Callable[..., None],
-    is_wanted: Callable[[], bool],
+    child: Worker, order: Order, tell: Callable[..., None], is_wanted: Callable[[], bool]
 ) -> Finished | Failed | None:
     """Pass on the messages of a process until it is done; None: nobody wants it any more."""
-    child.give(assignment)
-    next_word = 0.0
+    child.give(replace(order.assignment, tiles_elsewhere=True))
+    progress, seceded = _Progress(tell), False
     while is_wanted():
         if not child.connection.poll(POLL):
             continue
         match message := child.receive():
             case ProgressMessage():
-                if time.monotonic() >= next_word:
-                    next_word = time.monotonic() + TELL_EVERY
-                    tell(message)
+                progress.tell(message)
+            case TilesWaiting():
+                if not seceded:
+                    secede()  # our thread is the tiles' now, that even one worker can do them
+                    seceded = True
+                if failed := _send_tiles(child, message, order, progress, is_wanted):
+                    return failed
             case Ready():
                 token = uuid.uuid4().hex
                 tell(message, token)
                 if not _wait_for(token, is_wanted):
                     return None
                 child.connection.send(None)
-            case _:
+            case Finished() | Failed():
                 return message
     return None
+
+
+class _Progress:
+    """Tells how an image gets on, but not too often."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell, self.next = tell, 0.0
+
+    def tell(self, message: Message) -> None:
+        now = time.monotonic()
+        if now >= self.next:
+            self.next = now + TELL_EVERY
+            self._tell(message)
+
+
+def _send_tiles(
+    child: Worker,
+    waiting: TilesWaiting,
+    order: Order,
+    progress: _Progress,
+    is_wanted: Callable[[], bool],
+) -> Failed | None:
+    """Have the tiles of an image done by all workers, this one too."""
+    assignment = order.assignment
+    tiles = TileOrder(
+        order.settings, order.folder, assignment.device, assignment.threads, order.version
+    )
+    return TileSender(get_client(), child, waiting, tiles).run(is_wanted, progress.tell)
 
 
 def _wait_for(token: str, is_wanted: Callable[[], bool]) -> bool:
@@ -145,38 +156,3 @@ def _wait_for(token: str, is_wanted: Callable[[], bool]) -> bool:
             answer.clear()
             return True
     return False
-
-
-_idle: list[Worker] = []
-_lock = threading.Lock()
-
-
-def _take(settings: RunSettings, folder: Path) -> Worker:
-    """Take an idle process of the same run, or start one."""
-    with _lock:
-        for child in _idle:
-            if (child.settings, child.folder) == (settings, folder) and child.process.is_alive():
-                _idle.remove(child)
-                return child
-    # The nanny makes its worker a daemon, which may have no children lest they outlive it. Ours
-    # end with the line to it, however it ends.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    return Worker(settings, folder)
-
-
-def _keep(child: Worker) -> None:
-    """Keep a process for another image, but not for long."""
-    with _lock:
-        _idle.append(child)
-    timer = threading.Timer(IDLE_SECONDS, _dismiss, [child])
-    timer.daemon = True
-    timer.start()
-
-
-def _dismiss(child: Worker) -> None:
-    """End a process, unless it is at work again."""
-    with _lock:
-        if child not in _idle:
-            return
-        _idle.remove(child)
-    child.stop()

@@ -16,6 +16,13 @@ from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.records import Record, result_record
+from evodenoise.jobs.tiles import (
+    TileAssignment,
+    TileDone,
+    TileGiven,
+    TilesElsewhere,
+    TilesWaiting,
+)
 
 REPORT_EVERY = 0.2
 """Seconds between two words on how an image gets on."""
@@ -33,11 +40,14 @@ class Assignment:
         Where.
     threads : int
         CPU threads.
+    tiles_elsewhere : bool
+        Whether tiles of a large image are asked for by whoever gave it.
     """
 
     job: Job
     device: str
     threads: int
+    tiles_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,11 @@ class Failed:
     error: str
 
 
-Message = ProgressMessage | Ready | Finished | Failed
+Message = ProgressMessage | Ready | Finished | Failed | TilesWaiting | TileGiven | TileDone
 
 
 def serve(connection: Connection, settings: RunSettings, folder: Path | None = None) -> None:
-    """Denoise each `Assignment` that comes, until None comes or the other end is gone.
+    """Denoise each `Assignment` or `TileAssignment` until None comes or the other end is gone.
 
     Parameters
     ----------
@@ -103,10 +113,12 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _denoise(
-    assignment: Assignment, settings: RunSettings, connection: Connection
-) -> Finished | Failed:
+    assignment: Assignment | TileAssignment, settings: RunSettings, connection: Connection
+) -> Finished | Failed | TileDone:
     """Do one assignment; what goes wrong with it goes wrong with it alone."""
     try:
+        if isinstance(assignment, TileAssignment):
+            return assignment.carry_out()
         _run(assignment, settings, connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
@@ -139,6 +151,7 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
         on_epoch=lambda epoch: reporter.tell(f"epoch {epoch.epoch}", epoch.progress),
         on_reconstruction=lambda share: reporter.tell("rebuilding", share),
         on_ready=on_ready,
+        map_tiles=TilesElsewhere(connection) if assignment.tiles_elsewhere else None,
     )
 
 

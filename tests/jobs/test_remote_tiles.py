@@ -1,0 +1,159 @@
+"""A large image on a dask cluster: its tiles are done by all workers, and it comes out the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_tiles
+from pictures import add_noise, wave
+
+from evodenoise.jobs import pool as pool_module
+from evodenoise.jobs.cluster import ClusterPool, reach_cluster
+from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.pool import Pool, Watch
+from evodenoise.jobs.resources import Resources
+from evodenoise.jobs.worker import ProgressMessage, Ready
+
+distributed = pytest.importorskip("distributed", reason="needs the extra evodenoise[dask]")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are killed by signals")
+
+SETTINGS = RunSettings(
+    overrides={
+        "latents": 16,
+        "hidden": (16,),
+        "states": 4,
+        "patch_size": 5,
+        "epochs": 2,
+        "refinement": "gaussian",
+        "device": "cpu",
+    }
+)
+TILES = 9
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Start a scheduler and two workers that take small images for large ones."""
+    folder = tmp_path_factory.mktemp("dask")
+    contact, preload = folder / "scheduler.json", small_tiles.__file__
+    commands = (
+        f"scheduler --host 127.0.0.1 --port 0 --no-dashboard --scheduler-file {contact}",
+        f"worker --scheduler-file {contact} --nworkers 2 --nthreads 1 --no-dashboard "
+        f"--preload {preload}",
+    )
+    path = os.pathsep.join([str(Path(preload).parent), os.environ.get("PYTHONPATH", "")])
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dask", *command.split()],
+            cwd=folder,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        )
+        for command in commands
+    ]
+    until = time.monotonic() + 30
+    while not contact.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    try:
+        address = json.loads(contact.read_text())["address"]
+        with distributed.Client(address, set_as_default=False) as client:
+            yield client
+    finally:
+        for process in running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Draw a noisy image."""
+    noisy = add_noise(wave(120, 120), 20)
+    np.save(tmp_path / "noisy.npy", noisy)
+    return Job(tmp_path / "noisy.npy", tmp_path / "clean.npy", Path("noisy.npy"))
+
+
+class Audience:
+    """Takes down what becomes of an image."""
+
+    def __init__(self, on_progress: Callable[[ProgressMessage], object] = lambda _: None) -> None:
+        self.begun, self.finished, self.errors = 0, 0, list[str]()
+        self.records: list[dict[str, Any]] = []
+        self.watch = Watch(
+            on_start=self.begin,
+            on_progress=lambda _, message: on_progress(message),
+            on_ready=self.record,
+            on_finish=self.finish,
+            on_failure=lambda _, error: self.errors.append(error),
+        )
+
+    def begin(self, _: Job) -> None:
+        self.begun += 1
+
+    def record(self, _: Job, ready: Ready) -> None:
+        self.records.append(dict(ready.record))
+
+    def finish(self, _: Job) -> None:
+        self.finished += 1
+
+
+def denoise_there(job: Job, client: Any, audience: Audience) -> None:
+    with reach_cluster(client.scheduler.address, print) as cluster:
+        ClusterPool(SETTINGS, Resources(1), audience.watch, cluster).run([job], lambda: False)
+
+
+def denoise_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> Audience:
+    monkeypatch.setattr(pool_module, "serve", small_tiles.serve)
+    audience = Audience()
+    Pool(SETTINGS, Resources(1), audience.watch).run([job], lambda: False)
+    return audience
+
+
+def keys(dask_worker: Any) -> dict[str, str]:
+    """List what a worker is at or has: keys and states."""
+    return {str(key): task.state for key, task in dask_worker.state.tasks.items()}
+
+
+def tiles_begun(dask_scheduler: Any) -> int:
+    prefix = dask_scheduler.task_prefixes.get("evodenoise-tile")
+    return 0 if prefix is None else sum(prefix.state_counts.values())
+
+
+def test_it_is_that_of_one_machine_though_a_worker_is_killed(
+    job: Job, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.wait_for_workers(2)
+    killed: list[str] = []
+
+    def kill(message: ProgressMessage) -> None:
+        """Kill the worker that does nothing but tiles."""
+        if message.phase == "rebuilding" and not killed:
+            pids = client.run(os.getpid)
+            for worker, tasks in client.run(keys).items():
+                if "long-running" not in tasks.values():
+                    killed.append(worker)
+                    os.kill(pids[worker], signal.SIGKILL)
+
+    there = Audience(kill)
+    denoise_there(job, client, there)
+    assert (there.finished, there.errors) == (1, [])
+    assert len(killed) == 1
+    content = job.target.read_bytes()
+    job.target.unlink()
+    here = denoise_here(job, monkeypatch)
+    assert here.errors == []
+    assert job.target.read_bytes() == content
+    for name in ("noise_std", "free_energy", "epochs"):
+        assert there.records[0][name] == here.records[0][name]
+    assert np.abs(np.load(job.target) - wave(120, 120)).mean() < 15
