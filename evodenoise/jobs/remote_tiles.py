@@ -139,12 +139,13 @@ class TileSender:
     def __init__(self, client: Any, child: Worker, waiting: TilesWaiting, order: TileOrder) -> None:
         self.client, self.child, self.order, self.count = client, child, order, waiting.count
         self.name = f"evodenoise-tile-{uuid.uuid4().hex}"
-        self.recipe = client.scatter(waiting.recipe, hash=False)
+        self.recipe, self.shared_recipe = waiting.recipe, client.scatter(waiting.recipe, hash=False)
         self.sent = 0
-        self.calls: dict[int, Any] = {}
+        self.calls: dict[int, bytes] = {}
         self.futures: dict[int, Any] = {}
         self.places: dict[int, str] = {}
-        self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.losses: Counter[int] = Counter()
+        self.ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
 
     def run(
         self, is_wanted: Callable[[], bool], tell: Callable[[Message], object]
@@ -169,12 +170,14 @@ class TileSender:
                     if isinstance(message := self.child.receive(), Failed):
                         return message
                     tell(message)
-                threads: dict[str, int] = self.client.nthreads()
-                if self.sent < self.count and len(self.futures) < AHEAD * sum(threads.values()):
-                    call = self._fetch(sum(threads.values()), tell)
+                at_once = sum(self.client.nthreads().values())
+                if self.sent < self.count and len(self.futures) < AHEAD * at_once:
+                    call = self._fetch(at_once, tell)
                     if isinstance(call, Failed):
                         return call
-                    self._send(call, threads)
+                    self.calls[self.sent] = call
+                    self._send(self.sent)
+                    self.sent += 1
                 elif not self._take_in():
                     break
         finally:
@@ -189,17 +192,16 @@ class TileSender:
             tell(message)
         return message.call if isinstance(message, TileGiven) else message
 
-    def _send(self, call: bytes, threads: dict[str, int]) -> None:
+    def _send(self, number: int) -> None:
         """Send a tile to the worker that has least to do."""
-        number, load = self.sent, Counter(self.places.values())
+        threads, load = self.client.nthreads(), Counter(self.places.values())
         place = min(threads, key=lambda worker: (load[worker] + 1) / threads[worker])
-        data = self.client.scatter(call, hash=False)
         future = self.client.submit(
             carry_out_tile,
             self.order,
-            self.recipe,
-            data,
-            key=f"{self.name}-{number}",
+            self.shared_recipe,
+            self.client.scatter(self.calls[number], hash=False),
+            key=f"{self.name}-{number}-{self.losses[number]}",
             pure=False,
             # Dask would have all of it done where the data are, which is here.
             workers=[place],
@@ -207,19 +209,26 @@ class TileSender:
             retries=TRIES - 1,
             priority=1,  # what has been begun comes before further images
         )
-        self.calls[number], self.futures[number], self.places[number] = data, future, place
-        future.add_done_callback(lambda _: self.ended.put(number))
-        self.sent += 1
+        self.futures[number], self.places[number] = future, place
+        future.add_done_callback(lambda ended: self.ended.put((number, ended)))
 
     def _take_in(self) -> bool:
-        """Pass on what came of a tile, if one has ended; False: it is lost."""
+        """Pass on what came of a tile, if one has ended; False: there is no hope for it."""
         try:
-            number = self.ended.get(timeout=POLL)
+            number, future = self.ended.get(timeout=POLL)
         except queue.Empty:
             return True
-        outcome = _outcome(self.futures.pop(number))
-        # Kept until here, for as long as the tile might have had to be done again.
-        del self.calls[number], self.places[number]
+        if number not in self.futures or future is not self.futures[number]:
+            return True  # the one before it
+        if future.status == "cancelled" and self.losses[number] < TRIES:
+            # Dask keeps one copy of what a task is about. It may have been on a worker that died.
+            self.losses[number] += 1
+            self.shared_recipe = self.client.scatter(self.recipe, hash=False)
+            self._send(number)
+            return True
+        outcome = _outcome(future)
+        for each in (self.futures, self.calls, self.places):
+            del each[number]
         if isinstance(outcome, TileLost):
             outcome = TileLost(f"tile {number + 1} of {self.count}: {outcome.error}")
         self._say(outcome)
@@ -234,7 +243,7 @@ class TileSender:
 def _outcome(future: Any) -> TileDone | TileLost:
     """See what came of a task, of which dask may have given up hope."""
     if future.status == "cancelled":
-        return TileLost("dask has cancelled it")
+        return TileLost("its data were lost with the workers that had them, again and again")
     try:
         outcome: TileDone | TileLost = future.result()
     except RunError as error:

@@ -16,10 +16,12 @@ import pytest
 import small_tiles
 from pictures import add_noise, wave
 
-from evodenoise.jobs import pool as pool_module
+from evodenoise.denoising import tiles
 from evodenoise.jobs.cluster import ClusterPool, reach_cluster
 from evodenoise.jobs.job import Job, RunSettings
-from evodenoise.jobs.pool import Pool, Watch
+from evodenoise.jobs.job_result import JobResult
+from evodenoise.jobs.pool import Watch
+from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.resources import Resources
 from evodenoise.jobs.worker import ProgressMessage, Ready
 
@@ -37,7 +39,6 @@ SETTINGS = RunSettings(
         "device": "cpu",
     }
 )
-TILES = 9
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +89,15 @@ class Audience:
     """Takes down what becomes of an image."""
 
     def __init__(self, on_progress: Callable[[ProgressMessage], object] = lambda _: None) -> None:
-        self.begun, self.finished, self.errors = 0, 0, list[str]()
+        self.finished, self.errors = 0, list[str]()
         self.records: list[dict[str, Any]] = []
         self.watch = Watch(
-            on_start=self.begin,
+            on_start=lambda _: None,
             on_progress=lambda _, message: on_progress(message),
             on_ready=self.record,
             on_finish=self.finish,
             on_failure=lambda _, error: self.errors.append(error),
         )
-
-    def begin(self, _: Job) -> None:
-        self.begun += 1
 
     def record(self, _: Job, ready: Ready) -> None:
         self.records.append(dict(ready.record))
@@ -113,37 +111,33 @@ def denoise_there(job: Job, client: Any, audience: Audience) -> None:
         ClusterPool(SETTINGS, Resources(1), audience.watch, cluster).run([job], lambda: False)
 
 
-def denoise_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> Audience:
-    monkeypatch.setattr(pool_module, "serve", small_tiles.serve)
-    audience = Audience()
-    Pool(SETTINGS, Resources(1), audience.watch).run([job], lambda: False)
-    return audience
+def denoise_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> JobResult:
+    for name, value in small_tiles.SIZES.items():
+        monkeypatch.setattr(tiles, name, value)
+    return run(prepare(job, SETTINGS), SETTINGS)
 
 
-def keys(dask_worker: Any) -> dict[str, str]:
-    """List what a worker is at or has: keys and states."""
-    return {str(key): task.state for key, task in dask_worker.state.tasks.items()}
-
-
-def tiles_begun(dask_scheduler: Any) -> int:
-    prefix = dask_scheduler.task_prefixes.get("evodenoise-tile")
-    return 0 if prefix is None else sum(prefix.state_counts.values())
+def states(dask_worker: Any) -> list[str]:
+    """List the states of all that a worker is at or has."""
+    return [task.state for task in dask_worker.state.tasks.values()]
 
 
 def test_it_is_that_of_one_machine_though_a_worker_is_killed(
     job: Job, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.wait_for_workers(2)
-    killed: list[str] = []
+    at_it, killed = set[str](), list[str]()
 
     def kill(message: ProgressMessage) -> None:
-        """Kill the worker that does nothing but tiles."""
-        if message.phase == "rebuilding" and not killed:
-            pids = client.run(os.getpid)
-            for worker, tasks in client.run(keys).items():
-                if "long-running" not in tasks.values():
-                    killed.append(worker)
-                    os.kill(pids[worker], signal.SIGKILL)
+        """Kill the worker that does nothing but tiles, once both are at them."""
+        if message.phase != "rebuilding" or killed:
+            return
+        pids, tasks = client.run(os.getpid), client.run(states)
+        at_it.update(worker for worker in tasks if "executing" in tasks[worker])
+        for worker in tasks:
+            if "long-running" not in tasks[worker] and len(at_it) == 2:
+                killed.append(worker)
+                os.kill(pids[worker], signal.SIGKILL)
 
     there = Audience(kill)
     denoise_there(job, client, there)
@@ -152,8 +146,7 @@ def test_it_is_that_of_one_machine_though_a_worker_is_killed(
     content = job.target.read_bytes()
     job.target.unlink()
     here = denoise_here(job, monkeypatch)
-    assert here.errors == []
     assert job.target.read_bytes() == content
-    for name in ("noise_std", "free_energy", "epochs"):
-        assert there.records[0][name] == here.records[0][name]
-    assert np.abs(np.load(job.target) - wave(120, 120)).mean() < 15
+    assert there.records[0]["noise_std"] == here.denoised.noise_std
+    assert there.records[0]["free_energy"] == here.denoised.free_energy
+    assert np.abs(here.denoised.image - wave(120, 120)).mean() < 15
