@@ -14,8 +14,8 @@ from evodenoise.jobs import worker as module
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.tiles import TileAssignment, TileDone
 
-SIZES = {"MOST_AT_ONCE": 8000, "TILE_SIDE": 40, "WINDOW_SIDE": 40, "WINDOWS": 2}
-"""Attributes of `evodenoise.denoising.tiles`; an image of 120 x 120 has 9 tiles."""
+SIZES = {"MOST_AT_ONCE": 5000, "TILE_SIDE": 40, "WINDOW_SIDE": 40, "WINDOWS": 2}
+"""Attributes of `evodenoise.denoising.tiles`; an image of 80 x 120 has 6 tiles."""
 
 DEADLY = -54321.0
 """A pixel of this value kills whoever denoises its tile elsewhere."""

@@ -1,6 +1,7 @@
 """Large images, in tiles: without a seam, and in all else as other images are."""
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising import tiles
 from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
 from evodenoise.denoising.noise_level import estimate_noise
+from evodenoise.denoising.recipe import DenoisedTile
+from evodenoise.denoising.tile_queue import TileQueue
 from evodenoise.errors import ConfigError
 from evodenoise.tvae.training import EpochReport
 
@@ -105,6 +108,27 @@ def test_progress_is_that_of_all_tiles() -> None:
     assert 0 < shares[0] < 0.12
     assert shares[-1] == pytest.approx(1)
     assert len(epochs) == CONFIG.epochs
+
+
+def test_tiles_may_be_done_anywhere_and_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "MOST_AT_ONCE", 5_000)
+    numbers = []
+
+    def backwards(queue: TileQueue) -> Iterator[tuple[int, DenoisedTile]]:
+        sent = [pickle.dumps((queue.take(), queue.recipe)) for _ in queue.tiles]
+        assert queue.take() is None
+        for call, recipe in map(pickle.loads, reversed(sent)):
+            numbers.append(call.number)
+            yield call.number, call.carry_out(recipe)
+
+    noisy = NOISY[:100, :80].copy()
+    noisy[20:30, 20:30] = np.nan
+    here, there = denoise(noisy, CONFIG), denoise(noisy, CONFIG, map_tiles=backwards)
+    assert numbers == [3, 2, 1, 0]
+    np.testing.assert_array_equal(there.image, here.image)
+    np.testing.assert_array_equal(there.std, here.std)
+    assert (there.free_energy, there.noise_std) == (here.free_energy, here.noise_std)
+    assert there.reconstruction_seconds > 0
 
 
 def test_colour_with_a_constant_channel_and_two_equal_ones() -> None:
