@@ -34,6 +34,7 @@ from evodenoise.jobs.sidecars import (
     write_new_file,
     write_residual,
 )
+from evodenoise.jobs.tiles import TilesElsewhere
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.record_file import read_noise_file
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from evodenoise.denoising.cleaning import OnEpoch
     from evodenoise.denoising.denoiser import OnShare
     from evodenoise.denoising.result import DenoiseResult
-    from evodenoise.denoising.tile_queue import MapTiles
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""
@@ -183,7 +183,7 @@ def run(
     on_epoch: "OnEpoch | None" = None,
     on_reconstruction: "OnShare | None" = None,
     on_ready: Callable[[JobResult], object] | None = None,
-    map_tiles: "MapTiles | None" = None,
+    elsewhere: TilesElsewhere | None = None,
 ) -> JobResult:
     """Denoise an image, measure the result and write it.
 
@@ -199,8 +199,8 @@ def run(
         As in `evodenoise.denoise`.
     on_ready : callable, optional
         Called with the outcome when all of the file is on the disk but its name.
-    map_tiles : callable, optional
-        Denoises the tiles of a large image; by default here.
+    elsewhere : TilesElsewhere, optional
+        Where the tiles of a large image are denoised; by default here.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def run(
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
-        **({} if map_tiles is None else {"map_tiles": map_tiles}),
+        **({} if elsewhere is None else {"map_tiles": elsewhere}),
     )
     written = prepared.conversion.result(denoised.image)
     noise_uncertainty = _noise_uncertainty(prepared, settings, denoised)
@@ -235,7 +235,7 @@ def run(
         noisy_quality=_quality(prepared, image.pixels),
         quality=_quality(prepared, prepared.conversion.in_units_of_input(written.pixels)),
         wall_seconds=time.perf_counter() - prepared.started,
-        cpu_seconds=meter.cpu_seconds(),
+        cpu_seconds=meter.cpu_seconds() + (elsewhere.cpu_seconds if elsewhere else 0.0),
         peak_memory=meter.peak_memory(denoised.device),
         threads=meter.threads(),
         noise_uncertainty=noise_uncertainty,

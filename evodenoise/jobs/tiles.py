@@ -41,10 +41,11 @@ class TileGiven:
 
 @dataclass(frozen=True)
 class TileDone:
-    """What came of a tile."""
+    """What came of a tile, and the CPU seconds that it took."""
 
     number: int
     content: bytes
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,17 @@ class TileAssignment:
     def carry_out(self) -> TileDone:
         """Denoise it here."""
         from evodenoise.system.device import prepare_process, resolve_device
+        from evodenoise.system.meter import Meter
 
+        meter = Meter()
         prepare_process(self.threads)
         call = pickle.loads(self.call)
         recipe = pickle.loads(self.recipe).on(resolve_device(self.device))
-        return TileDone(call.number, pickle.dumps(call.carry_out(recipe)))
+        content = pickle.dumps(call.carry_out(recipe))
+        return TileDone(call.number, content, meter.cpu_seconds())
 
 
-@dataclass(frozen=True)
+@dataclass
 class TilesElsewhere:
     """Has the tiles of an image denoised by whoever asks for them, a `MapTiles`.
 
@@ -91,9 +95,12 @@ class TilesElsewhere:
     ----------
     connection : Connection
         To whom.
+    cpu_seconds : float
+        That was spent elsewhere.
     """
 
     connection: Connection
+    cpu_seconds: float = 0.0
 
     def __call__(self, queue: "TileQueue") -> "Iterator[tuple[int, DenoisedTile]]":
         """Hand out tiles as they are wanted and take in what comes of them, in any order.
@@ -108,7 +115,8 @@ class TilesElsewhere:
             match self.connection.recv():
                 case TileWanted(at_once):
                     self.connection.send(TileGiven(pickle.dumps(queue.take(at_once))))
-                case TileDone(number, content):
+                case TileDone(number, content, seconds):
+                    self.cpu_seconds += seconds
                     yield number, pickle.loads(content)
                 case TileLost(error):
                     raise RunError(error)

@@ -151,7 +151,7 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
         on_epoch=lambda epoch: reporter.tell(f"epoch {epoch.epoch}", epoch.progress),
         on_reconstruction=lambda share: reporter.tell("rebuilding", share),
         on_ready=on_ready,
-        map_tiles=TilesElsewhere(connection) if assignment.tiles_elsewhere else None,
+        elsewhere=TilesElsewhere(connection) if assignment.tiles_elsewhere else None,
     )
 
 

@@ -161,3 +161,34 @@ def test_it_is_that_of_one_machine_though_a_worker_is_killed(
     assert job.target.read_bytes() == content
     assert there.records[0]["noise_std"] == here.denoised.noise_std
     assert there.records[0]["free_energy"] == here.denoised.free_energy
+
+
+def test_tiles_of_an_image_that_is_given_up_are_given_up(job: Job, client: Any) -> None:
+    """As by Ctrl-C, twice."""
+    client.wait_for_workers(2)
+
+    def give_up(message: ProgressMessage) -> None:
+        if message.phase == "rebuilding":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        denoise_there(job, client, Audience(give_up))
+    until = time.monotonic() + 60
+    while any(client.run(states).values()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(client.run(states).values())
+    assert not job.target.exists()
+
+
+def test_a_tile_that_kills_its_process_each_time_fails_the_image(job: Job, client: Any) -> None:
+    client.wait_for_workers(2)
+    noisy = np.load(job.source)
+    noisy[75, 115] = small_tiles.DEADLY
+    np.save(job.source, noisy)
+    audience = Audience()
+    denoise_there(job, client, audience)
+    (error,) = audience.errors
+    assert error == (
+        "tile 6 of 6: the process working on it died (SIGKILL; perhaps out of memory), 3 times"
+    )
+    assert not job.target.exists()

@@ -38,7 +38,7 @@ class Future:
     def result(self) -> TileDone:
         if self.error is not None:
             raise self.error
-        return TileDone(self.number, pickle.dumps(f"tile {self.number}"))
+        return TileDone(self.number, pickle.dumps(f"tile {self.number}"), 2.0)
 
     def settle(self, status: str = "finished", error: Exception | None = None) -> None:
         self.status, self.error = status, error
@@ -100,14 +100,15 @@ class Image:
         self.worker.connection = ours
         self.worker.process = cast(Any, SimpleNamespace(join=lambda: None, exitcode=-9))
         self.done: dict[int, str] = {}
-        self.error = ""
+        self.error, self.cpu_seconds = "", 0.0
         self.thread = threading.Thread(target=self.work)
 
     def work(self) -> None:
-        queue = cast(Any, Queue())
+        queue, elsewhere = cast(Any, Queue()), TilesElsewhere(self.theirs)
         try:
-            for number, found in TilesElsewhere(self.theirs)(queue):
+            for number, found in elsewhere(queue):
                 self.done[number] = cast(Any, found)
+                self.cpu_seconds = elsewhere.cpu_seconds
                 queue.finished += 1
                 if queue.finished > self.lives_for:
                     self.theirs.close()
@@ -146,6 +147,7 @@ def test_all_tiles_come_back_in_any_order_and_few_are_under_way() -> None:
     assert failed is None
     assert image.done == {number: f"tile {number}" for number in range(COUNT)}
     assert list(image.done) != sorted(image.done)
+    assert image.cpu_seconds == 2.0 * COUNT
     assert client.most == AHEAD * 3
     assert shares == sorted(shares)
     assert [future.place for future in client.sent[:6]].count("two") == 4
@@ -235,7 +237,7 @@ def give_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Process]
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (TileDone(3, b"pixels"), TileDone(3, b"pixels")),
+        (TileDone(3, b"pixels", 1.0), TileDone(3, b"pixels", 1.0)),
         (Failed("training diverged"), TileLost("training diverged")),
     ],
 )
