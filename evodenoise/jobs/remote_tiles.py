@@ -4,6 +4,8 @@ The image's process has trained and waits; here its tiles are fetched and sent o
 thread of a worker, and what comes back is passed on to it.
 """
 
+import asyncio
+import concurrent.futures
 import queue
 import uuid
 from collections import Counter
@@ -39,6 +41,8 @@ AHEAD = 2
 
 TRIES = 3
 """For a tile whose process dies."""
+
+NO_DATA = "its data were lost with the workers that had them, again and again"
 
 
 @dataclass(frozen=True)
@@ -220,17 +224,18 @@ class TileSender:
             return True
         if number not in self.futures or future is not self.futures[number]:
             return True  # the one before it
-        if future.status == "cancelled" and self.losses[number] < TRIES:
+        outcome = _outcome(future)
+        if outcome is None and self.losses[number] < TRIES:
             # Dask keeps one copy of what a task is about. It may have been on a worker that died.
             self.losses[number] += 1
             self.shared_recipe = self.client.scatter(self.recipe, hash=False)
             self._send(number)
             return True
-        outcome = _outcome(future)
         for each in (self.futures, self.calls, self.places):
             del each[number]
-        if isinstance(outcome, TileLost):
-            outcome = TileLost(f"tile {number + 1} of {self.count}: {outcome.error}")
+        if not isinstance(outcome, TileDone):
+            error = NO_DATA if outcome is None else outcome.error
+            outcome = TileLost(f"tile {number + 1} of {self.count}: {error}")
         self._say(outcome)
         return isinstance(outcome, TileDone)
 
@@ -240,12 +245,12 @@ class TileSender:
             self.child.connection.send(message)
 
 
-def _outcome(future: Any) -> TileDone | TileLost:
-    """See what came of a task, of which dask may have given up hope."""
-    if future.status == "cancelled":
-        return TileLost("its data were lost with the workers that had them, again and again")
+def _outcome(future: Any) -> TileDone | TileLost | None:
+    """See what came of a task, of which dask may have given up hope; None: its data were lost."""
     try:
         outcome: TileDone | TileLost = future.result()
+    except (asyncio.CancelledError, concurrent.futures.CancelledError):  # by version of dask
+        return None
     except RunError as error:
         return TileLost(f"{error}, {TRIES} times")
     except Exception as error:  # of many classes, up to another version of dask

@@ -3,6 +3,7 @@
 import pickle
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,8 @@ class Future:
         self.told.append(told)
 
     def result(self) -> TileDone:
+        if self.status == "cancelled":
+            raise CancelledError
         if self.error is not None:
             raise self.error
         return TileDone(self.number, pickle.dumps(f"tile {self.number}"), 2.0)
