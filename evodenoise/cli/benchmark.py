@@ -18,7 +18,9 @@ from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
 from evodenoise.evaluation.summary import MEASURED, Group, group_records
+from evodenoise.jobs.forecast import forecast_stages
 from evodenoise.jobs.job import RunSettings, configure
+from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import Record, finite_or_none
 from evodenoise.jobs.report import Report, check_report
 
@@ -86,12 +88,18 @@ def _measure_all(
     for case, config in tasks:
         record = book.records.get(_key(asdict(case))) if book else None
         if record is None:
-            with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
+            course = ImageProgress(forecast_stages(config, _shape(images[case.image])))
+            with show_progress(course, quiet=voice.quiet, verbose=voice.verbose) as progress:
                 record = _measure(images[case.image], case, config, settings.threads, progress)
             _warn_of_failure(record)
         if book:
             book.add(record)
         yield record
+
+
+def _shape(pixels: "Array") -> tuple[int, int, int, int]:
+    """Return the shape (T, Y, X, C) of an image (Y, X) or (Y, X, C)."""
+    return 1, pixels.shape[0], pixels.shape[1], pixels.shape[2] if pixels.ndim == 3 else 1
 
 
 def _parse_sigmas(text: str) -> list[float]:
@@ -195,6 +203,7 @@ def _measure(
             case,
             on_epoch=progress.on_epoch,
             on_reconstruction=progress.on_reconstruction,
+            on_refinement=progress.on_refinement,
         )
         found |= measurement.as_dict()
     except (EvodenoiseError, RuntimeError, MemoryError) as error:

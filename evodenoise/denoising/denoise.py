@@ -40,6 +40,7 @@ def denoise(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    on_refinement: OnShare | None = None,
 ) -> DenoiseResult:
     """Denoise one image by a model trained on that image alone.
 
@@ -63,8 +64,9 @@ def denoise(
         Source of randomness, or a seed; 0 by default, so that results repeat.
     on_epoch : callable, optional
         Called with each `EpochReport`; if it returns True, training stops there.
-    on_reconstruction : callable, optional
-        Called with the share of the reconstruction that is done, from 0 to 1.
+    on_reconstruction, on_refinement : callable, optional
+        Called with the share of the reconstruction, and of the refinement, that is done, from 0
+        to 1. In a large image they take turns, tile by tile.
 
     Returns
     -------
@@ -111,6 +113,7 @@ def denoise(
         rng=rng,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
+        on_refinement=on_refinement,
     )
     return dataclasses.replace(result, image=result.image[0], std=result.std[0])
 
@@ -125,6 +128,7 @@ def denoise_stack(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    on_refinement: OnShare | None = None,
 ) -> DenoiseResult:
     """Denoise the pages of a stack by one model, trained on patches of them all.
 
@@ -134,7 +138,7 @@ def denoise_stack(
         Noisy pages.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels, beside those with a nan: those that are not zero.
-    config, noise, model, rng, on_epoch, on_reconstruction
+    config, noise, model, rng, on_epoch, on_reconstruction, on_refinement
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -151,7 +155,7 @@ def denoise_stack(
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     generator = make_generator(rng, resolve_device(config.device))
-    tools = Tools(generator, model, on_epoch, on_reconstruction)
+    tools = Tools(generator, model, on_epoch, on_reconstruction, on_refinement)
     if is_large(noisy.shape):
         result = denoise_large(noisy, gaps, config, noise, tools)
         if result is not None:

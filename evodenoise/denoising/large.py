@@ -15,7 +15,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.arrays import Array, Mask, is_clipped, take_apart, with_channels
 from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
 from evodenoise.denoising.cleaning import Learned, Tools
-from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.denoiser import share_of_part
 from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
@@ -75,7 +75,7 @@ def denoise_large(
     recipe = Recipe.of(learned.model, plan, config, known, tools.generator)
     trained = time.perf_counter()
     deadline = None if config.time_limit is None else started + config.time_limit
-    image, std, tiles = _denoise_tiles(noisy, missing, recipe, deadline, tools.on_reconstruction)
+    image, std, tiles = _denoise_tiles(noisy, missing, recipe, deadline, tools)
     rebuilding = time.perf_counter() - trained
     refining = sum(tile.refinement_seconds for tile in tiles)
     bounds = [tile.free_energy for tile in tiles if math.isfinite(tile.free_energy)]
@@ -122,7 +122,7 @@ def _denoise_tiles(
     missing: Mask | None,
     recipe: Recipe,
     deadline: float | None,
-    on_share: OnShare | None,
+    tools: Tools,
 ) -> tuple[Array, Array, list[DenoisedTile]]:
     """Denoise tile by tile: the image, its deviation, and what is known of the tiles."""
     image, std = scratch_array(noisy.shape, noisy.dtype), scratch_array(noisy.shape, np.float32)
@@ -135,18 +135,14 @@ def _denoise_tiles(
             tile,
             number=number,
             time_limit=None if left is None else max(left / (len(tiles) - number), 0.01),
-            on_share=None if on_share is None else _part(on_share, number, len(tiles)),
+            on_reconstruction=share_of_part(tools.on_reconstruction, number, len(tiles)),
+            on_refinement=share_of_part(tools.on_refinement, number, len(tiles)),
         )
         image[tile.place], std[tile.place] = found.image, found.std
         done.append(found.figures())
         for each in (noisy, image, std):
             forget(each)
     return image, std, done
-
-
-def _part(on_share: OnShare, number: int, count: int) -> OnShare:
-    """Turn the share of a tile that is done into that of all of them."""
-    return lambda share: on_share((number + share) / count)
 
 
 def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:

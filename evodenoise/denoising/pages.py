@@ -29,6 +29,7 @@ def denoise_pages(
     on_page: Callable[[int], object] | None = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    on_refinement: OnShare | None = None,
 ) -> DenoiseResult:
     """Denoise the pages of a stack one after the other.
 
@@ -48,7 +49,7 @@ def denoise_pages(
         Seed of each page.
     on_page : callable, optional
         Called with the number of each page, from 1, before it is denoised.
-    on_epoch, on_reconstruction : callable, optional
+    on_epoch, on_reconstruction, on_refinement : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -75,6 +76,7 @@ def denoise_pages(
                 rng=rng,
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,
+                on_refinement=on_refinement,
             )
         )
     return _together(results)

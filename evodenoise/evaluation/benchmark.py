@@ -122,6 +122,7 @@ def measure_case(
     *,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    on_refinement: OnShare | None = None,
 ) -> Measurement:
     """Add noise to a clean image, denoise it and compare.
 
@@ -133,7 +134,7 @@ def measure_case(
         Settings.
     case : Case
         Which noise, which seed, and for the record the names.
-    on_epoch, on_reconstruction : callable, optional
+    on_epoch, on_reconstruction, on_refinement : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -145,7 +146,12 @@ def measure_case(
     noisy = add_noise(clean, case.sigma, seed=case.seed)
     wall, cpu = time.perf_counter(), time.process_time()
     result = denoise(
-        noisy, config, rng=case.seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
+        noisy,
+        config,
+        rng=case.seed,
+        on_epoch=on_epoch,
+        on_reconstruction=on_reconstruction,
+        on_refinement=on_refinement,
     )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = float(np.iinfo(clean.dtype).max)

@@ -7,6 +7,7 @@ Dimensions: Y, X height and width, C channels, D values of a patch, G groups, M 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from evodenoise.noise.spectrum import LEAST_DENSITY, NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GroupSettings,
     add_groups,
+    count_groups,
     cut_members,
     groups_at_once,
     match_groups,
@@ -109,6 +111,7 @@ def low_rank_groups(
     noise_variance: float,
     settings: LowRankSettings,
     spectrum: NoiseSpectrum | None = None,
+    on_share: Callable[[float], None] | None = None,
 ) -> Tensor:
     """Denoise each group with a linear decoder of few latents, fitted to the noisy members.
 
@@ -124,6 +127,8 @@ def low_rank_groups(
         How groups are formed and shrunk.
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
+    on_share : callable, optional
+        Called with the share of the iterations that is done.
 
     Returns
     -------
@@ -142,6 +147,7 @@ def low_rank_groups(
     estimate, current, groups = pilot, noisy, []
     fewer = replace(settings, members=math.ceil(KEPT_MEMBERS * settings.members))
     grid = PatchGrid(noisy.shape, settings.patch_size)
+    total = count_groups(grid, settings.step)
     colour = None if spectrum is None else Colour.of(spectrum, settings.patch_size, noisy)
     for iteration in range(settings.iterations):
         if iteration % REGROUPED_EVERY == 0:
@@ -153,10 +159,13 @@ def low_rank_groups(
             remaining = settings.remaining
         side = settings.patch_size
         shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining, colour)
-        average = PatchAverage(grid, noisy.dtype, noisy.device)
+        average, done = PatchAverage(grid, noisy.dtype, noisy.device), 0
         parts = [part for some in groups for part in some.split(2 * groups_at_once(noisy.device))]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             add_groups(average, members, shrunk, weights)
+            done += len(members)
+            if on_share is not None:
+                on_share((iteration + done / total) / settings.iterations)
         estimate = average.image()
     return estimate
 

@@ -88,6 +88,12 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
         yield torch.cat([*in_threads(match, strips[first : first + at_once], image.device)])
 
 
+def count_groups(grid: PatchGrid, step: int) -> int:
+    """Count the groups that `match_groups` finds."""
+    rows, columns = grid.corners(step)
+    return len(rows) * len(columns)
+
+
 def _blocks_at_once(device: torch.device) -> int:
     """Choose how many blocks are matched at once: one fits a CPU's cache, a GPU wants work."""
     return 1 if device.type == "cpu" else GPU_BLOCKS
