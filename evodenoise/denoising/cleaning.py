@@ -338,6 +338,8 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
     denoiser, scaling = prepared.denoiser, prepared.scaling
     history, fitted = ready.train(tools)
     trained = _now(denoiser.generator)
+    if tools.on_reconstruction is not None:
+        tools.on_reconstruction(0.0)
     first = list(denoiser.rebuild(fitted, tools.on_reconstruction))
     rebuilt = _now(denoiser.generator)
     refined = []

@@ -70,6 +70,7 @@ class ImageProgress:
         }
         self.done, self.spent = dict.fromkeys(Stage, 0.0), dict.fromkeys(Stage, 0.0)
         self.measured = self.forecast = 0.0  # seconds of the same work
+        self.between = 0.0  # before epochs: reading the noise, and what coarser scales lead to
         self.page, self.scale, self.scales = 0, 0, 0
         self.started = self.last = clock()
         self.shown = 0.0
@@ -99,12 +100,16 @@ class ImageProgress:
         works = [HALF_WORK**each for each in range(self.scales, -1, -1)]
         before = sum(works[: self.scales - scale])
         share = (before + report.progress * works[self.scales - scale]) / sum(works)
+        self.between += max(self.clock() - self.last - report.seconds, 0.0)
         self._advance(Stage.TRAINING, share, report.seconds, report.patches * self.visit)
 
     def rebuild(self, share: float) -> None:
         """Take in the share of the reconstruction of a page, or image, that is done."""
         self._end_training()
-        self._pass(Stage.REBUILDING, Stage.REBUILDING, share)
+        if share or self.done[Stage.REBUILDING]:
+            self._pass(Stage.REBUILDING, Stage.REBUILDING, share)
+        else:
+            self.last = self.clock()  # what has gone comes once, not with each tile
 
     def refine(self, share: float) -> None:
         """Take in the share of the refinement of a page, or image, that is done."""
@@ -122,9 +127,8 @@ class ImageProgress:
         left = {stage: self._predict(stage) * (1 - self.done[stage]) for stage in Stage}
         later = self._predict(Stage.REBUILDING) + self._predict(Stage.REFINING)
         halves = sum(HALF_PIXELS**scale for scale in range(1, self.scale + 1))
-        following = self.pages - self.page - 1
-        whole = sum(HALF_PIXELS**scale for scale in range(1, self.scales + 1))
-        extra = later / self.pages * (halves + following * whole)
+        between = self.between / (self.page + 1) * (self.pages - self.page - 1)
+        extra = later / self.pages * halves + between
         seconds = max(sum(left.values()) + extra - (now - self.last), 0.0)
         if self.limit is not None:
             seconds = min(seconds, max(self.limit - (now - self.started), 0.0))
