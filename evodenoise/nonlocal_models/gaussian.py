@@ -12,6 +12,7 @@ from torch import Tensor
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GroupSettings,
+    GroupWork,
     add_groups,
     count_groups,
     cut_members,
@@ -73,7 +74,7 @@ def gaussian_groups(
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
     on_share : callable, optional
-        Called with the share of the groups that is done.
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -112,14 +113,13 @@ def gaussian_groups(
         variance = torch.diagonal(left, dim1=1, dim2=2).mean(1)
         return members, patches, 1 / (variance + WEIGHT_FLOOR)
 
-    done, total = 0, count_groups(grid, settings.step)
+    work = GroupWork(count_groups(grid, settings.step), 1, 1, on_share)
     for groups in match_groups(pilot, settings):
+        work.matched(len(groups))
         parts = groups.split(groups_at_once(noisy.device))
         for members, patches, weights in in_threads(estimate, parts, noisy.device):
             add_groups(average, members, patches, weights)
-            done += len(members)
-            if on_share is not None:
-                on_share(done / total)
+            work.fitted(len(members))
     return average.image()
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from evodenoise.noise.spectrum import LEAST_DENSITY, NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GroupSettings,
+    GroupWork,
     add_groups,
     count_groups,
     cut_members,
@@ -128,7 +129,7 @@ def low_rank_groups(
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
     on_share : callable, optional
-        Called with the share of the iterations that is done.
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -147,11 +148,13 @@ def low_rank_groups(
     estimate, current, groups = pilot, noisy, []
     fewer = replace(settings, members=math.ceil(KEPT_MEMBERS * settings.members))
     grid = PatchGrid(noisy.shape, settings.patch_size)
-    total = count_groups(grid, settings.step)
+    matches = math.ceil(settings.iterations / REGROUPED_EVERY)
+    work = GroupWork(count_groups(grid, settings.step), settings.iterations, matches, on_share)
     colour = None if spectrum is None else Colour.of(spectrum, settings.patch_size, noisy)
     for iteration in range(settings.iterations):
         if iteration % REGROUPED_EVERY == 0:
             groups = list(match_groups(estimate, settings))
+            work.matched(sum(map(len, groups)))
             settings = fewer
         remaining = None
         if iteration:
@@ -159,13 +162,11 @@ def low_rank_groups(
             remaining = settings.remaining
         side = settings.patch_size
         shrink = partial(_shrink_members, noisy, current, noise_variance, side, remaining, colour)
-        average, done = PatchAverage(grid, noisy.dtype, noisy.device), 0
+        average = PatchAverage(grid, noisy.dtype, noisy.device)
         parts = [part for some in groups for part in some.split(2 * groups_at_once(noisy.device))]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             add_groups(average, members, shrunk, weights)
-            done += len(members)
-            if on_share is not None:
-                on_share((iteration + done / total) / settings.iterations)
+            work.fitted(len(members))
         estimate = average.image()
     return estimate
 
