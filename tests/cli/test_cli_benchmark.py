@@ -91,17 +91,9 @@ def test_speeds_by_stage_fit_a_terminal(
     assert run("benchmark up.png --device cpu") == 0
     lines = capsys.readouterr().out.splitlines()
     gap = lines.index("")
-    assert lines[gap + 1].split() == [
-        "Mpx/s",
-        "of",
-        *["preset", "sigma", "training", "rebuilding", "refining"],
-    ]
-    assert lines[gap + 2].split() == [
-        "up",
-        "balanced",
-        "25",
-        *["0.00216", "±", "0", "0.5", "±", "0", "-"],
-    ]
+    first, second = (" ".join(line.split()) for line in lines[gap + 1 : gap + 3])
+    assert first == "Mpx/s of preset sigma training rebuilding refining"
+    assert second == "up balanced 25 0.00216 0.5 -"
     assert max(map(len, lines)) <= 80
 
 
