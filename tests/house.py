@@ -100,7 +100,7 @@ ROOMS = (
         "jobs",
         "from files to files: plan, naming, process, records and report, files beside a result, "
         "workers",
-        ("evaluation", "denoising", "noise", "images", "config", "system", "errors"),
+        ("evaluation", "denoising", "tvae", "noise", "images", "config", "system", "errors"),
         ("distributed",),
     ),
     Room(

@@ -1,6 +1,8 @@
 """What the user sees of a batch on stderr: bars on a terminal, else a line for each image."""
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +14,11 @@ from rich.progress import (
     TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column
 
 from evodenoise.cli.output import Voice, end_line
+from evodenoise.cli.time_left import TimeLeftColumn
 from evodenoise.errors import plural
 from evodenoise.jobs.job import Job
 from evodenoise.jobs.records import Record, Status
@@ -50,11 +52,18 @@ class BatchProgress:
 
     def begins(self, job: Job) -> None:
         """See an image begun: a bar of its own."""
-        self.current[job] = self.bars.add_task(_short(job.source.name), total=1.0, phase="")
+        self.current[job] = self.bars.add_task(
+            _short(job.source.name), total=1.0, phase="", left=_counted_down(None)
+        )
 
     def gets_on(self, job: Job, progress: ProgressMessage) -> None:
         """See how it gets on."""
-        self.bars.update(self.current[job], completed=progress.share, phase=progress.phase)
+        self.bars.update(
+            self.current[job],
+            completed=progress.share,
+            phase=progress.phase,
+            left=_counted_down(progress.seconds_left),
+        )
 
     def ends(self, job: Job, record: Record) -> None:
         """See what became of it: a line, and a step of the whole bar."""
@@ -122,13 +131,19 @@ def show_batch(total: int, voice: Voice, report: Path | None) -> Iterator[BatchP
         _text("{task.fields[phase]}", PHASE_WIDTH),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        TimeRemainingColumn(compact=True),
+        TimeLeftColumn(),
         console=console,
         transient=True,
         disable=voice.quiet or not console.is_terminal,
     )
     with bars:
         yield BatchProgress(bars, total, voice, report)
+
+
+def _counted_down(seconds: float | None) -> Callable[[], float | None]:
+    """Return what is left of so many seconds, whenever it is asked for."""
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    return lambda: None if math.isinf(end) else max(end - time.monotonic(), 0.0)
 
 
 def _text(form: str, width: int) -> TextColumn:

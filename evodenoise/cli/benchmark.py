@@ -17,8 +17,10 @@ from evodenoise.cli.request import check_renewal
 from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
-from evodenoise.evaluation.summary import MEASURED, Group, group_records
+from evodenoise.evaluation.summary import MEASURED, SPEEDS, Group, group_records
+from evodenoise.jobs.forecast import forecast_stages
 from evodenoise.jobs.job import RunSettings, configure
+from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import Record, finite_or_none
 from evodenoise.jobs.report import Report, check_report
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 LEFT = "the table holds what had been finished"
 HEADER = ["image", "preset", "sigma", "noisy dB", "PSNR dB", "SSIM", "noise found", "CPU s", "s"]
+SPEED_HEADER = ["Mpx/s of", "preset", "sigma", "training", "rebuilding", "refining"]
 COLUMNS: Mapping[str, type] = {
     "image": str,
     "sigma": float,
@@ -45,7 +48,8 @@ def benchmark(given: Given) -> ExitCode:
 
     The noise is Gaussian, seeded, neither clipped nor rounded; the denoiser is
     not told its level; results are clipped before they are compared. Ctrl-C
-    prints what has been measured; --skip-existing goes on with a report.
+    prints what has been measured; --skip-existing goes on with a report. A second
+    table tells how many megapixels a second each stage does.
     """
     settings, voice = make_run_settings(given), make(Voice, given)
     markdown = bool(given.get("markdown"))
@@ -86,12 +90,18 @@ def _measure_all(
     for case, config in tasks:
         record = book.records.get(_key(asdict(case))) if book else None
         if record is None:
-            with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
+            course = ImageProgress(forecast_stages(config, _shape(images[case.image])))
+            with show_progress(course, quiet=voice.quiet, verbose=voice.verbose) as progress:
                 record = _measure(images[case.image], case, config, settings.threads, progress)
             _warn_of_failure(record)
         if book:
             book.add(record)
         yield record
+
+
+def _shape(pixels: "Array") -> tuple[int, int, int, int]:
+    """Return the shape (T, Y, X, C) of an image (Y, X) or (Y, X, C)."""
+    return 1, pixels.shape[0], pixels.shape[1], pixels.shape[2] if pixels.ndim == 3 else 1
 
 
 def _parse_sigmas(text: str) -> list[float]:
@@ -195,6 +205,7 @@ def _measure(
             case,
             on_epoch=progress.on_epoch,
             on_reconstruction=progress.on_reconstruction,
+            on_refinement=progress.on_refinement,
         )
         found |= measurement.as_dict()
     except (EvodenoiseError, RuntimeError, MemoryError) as error:
@@ -227,11 +238,13 @@ def _print(records: Sequence[Record], *, as_json: bool, markdown: bool) -> None:
     if as_json:
         print_document(records, group_summary(records))
         return
-    lines = [_line(group) for group in group_records(records)]
-    if markdown:
-        print_markdown(HEADER, lines, numbers=len(HEADER) - 2)
-    else:
-        print_table(HEADER, lines, numbers=len(HEADER) - 2)
+    groups = group_records(records)
+    show = print_markdown if markdown else print_table
+    show(HEADER, [_line(group) for group in groups], numbers=len(HEADER) - 2)
+    speeds = [_speed_line(group) for group in groups if group.seeds]
+    if speeds:
+        print()
+        show(SPEED_HEADER, speeds, numbers=len(SPEED_HEADER) - 2)
 
 
 def _line(group: Group) -> list[str]:
@@ -251,6 +264,16 @@ def _line(group: Group) -> list[str]:
         else:
             std = "" if spread.std is None else f" ± {spread.std:{form}}"
             values.append(f"{spread.mean:{form}}{std}")
+    return [group.image, group.preset, f"{group.sigma:g}", *values]
+
+
+def _speed_line(group: Group) -> list[str]:
+    """List how many megapixels a second each stage did."""
+    values = []
+    for name in SPEEDS:
+        spread = group.spreads.get(name)
+        std = "" if spread is None or spread.std is None else f" ± {spread.std:.1g}"
+        values.append("-" if spread is None else f"{spread.mean:.3g}{std}")
     return [group.image, group.preset, f"{group.sigma:g}", *values]
 
 

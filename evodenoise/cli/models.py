@@ -103,12 +103,15 @@ class Sharing:
             yield settings
             return
         from evodenoise.cli.progress import show_progress
+        from evodenoise.jobs.forecast import StageSeconds
+        from evodenoise.jobs.progress import ImageProgress
         from evodenoise.jobs.sharing import train_shared_model
         from evodenoise.system.device import prepare_process
 
         prepare_process(settings.threads)
         voice.say("training one model for all images")
-        with show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress:
+        course = ImageProgress(StageSeconds.unknown())
+        with show_progress(course, quiet=voice.quiet, verbose=voice.verbose) as progress:
             trained = train_shared_model(plan.jobs, settings, on_epoch=progress.on_epoch)
         # The epochs that were asked for have been spent.
         overrides = {**settings.overrides, **dict.fromkeys(("epochs", *OF_THE_MODEL))}

@@ -10,6 +10,7 @@ from evodenoise.jobs.job import Job, PreparedJob, RunSettings
 from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import result_record
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ def _run(
     )
     if prepared.config.device == "auto":
         voice.say(f"device: {describe_device(resolve_device('auto'))}")
+    course = ImageProgress.of_job(prepared, settings)
     with (
-        show_progress(quiet=voice.quiet, verbose=voice.verbose) as progress,
+        show_progress(course, quiet=voice.quiet, verbose=voice.verbose) as progress,
         interrupts.gentle(STOPPING),
     ):
 
@@ -127,6 +129,7 @@ def _run(
             on_page=progress.on_page,
             on_epoch=on_epoch,
             on_reconstruction=progress.on_reconstruction,
+            on_refinement=progress.on_refinement,
             on_ready=lambda result: ledger.ready(prepared.job, result_record(result, settings)),
         )
 

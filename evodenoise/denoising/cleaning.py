@@ -18,7 +18,7 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.coarse_scales import Finest, remove_coarse
-from evodenoise.denoising.denoiser import Fitted, OnShare
+from evodenoise.denoising.denoiser import Fitted, OnShare, share_of_part
 from evodenoise.denoising.levelling import Levelled, choose_levelling
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ConfigError, TrainingError
@@ -42,8 +42,10 @@ class Tools:
         Where to start from.
     on_epoch : callable or None
         Called with each `EpochReport`; if it returns True, training stops there.
-    on_reconstruction : callable or None
-        Called with the share of the reconstruction that is done.
+    on_reconstruction, on_refinement : callable or None
+        Called with the share of the reconstruction, or the refinement, that is done.
+    scale : int
+        How many times the size of the image has been halved; what it leads to follows.
     patches : int or None
         How many are to be rebuilt within the time limit; None: those of the images themselves.
     """
@@ -52,7 +54,13 @@ class Tools:
     model: Checkpoint | None = None
     on_epoch: OnEpoch | None = None
     on_reconstruction: OnShare | None = None
+    on_refinement: OnShare | None = None
     patches: int | None = None
+    scale: int = 0
+
+    def at_half(self, model: Checkpoint | None) -> "Tools":
+        """Return what a run at half the size shares with them: only its epochs are told of."""
+        return Tools(self.generator, model, self.on_epoch, scale=self.scale + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +204,7 @@ class Ready:
                     report,
                     noise_std=report.noise_std * unit,
                     free_energy=self.log_density(report.free_energy),
+                    scale=tools.scale,
                 )
             )
             return tools.on_epoch is not None and bool(tools.on_epoch(history[-1]))
@@ -304,7 +313,8 @@ def _estimate(
         generator=tools.generator,
     )
     ready = Ready(Levelled(finest.channels, finest.noise, None), finest, prepared, finest.noise)
-    outcome = _run(ready, Tools(tools.generator, model, tools.on_epoch))
+    own = replace(tools.at_half(model), scale=tools.scale + finest.scale)
+    outcome = _run(ready, own)
     return outcome.values, ready.keep(outcome.fitted)
 
 
@@ -328,12 +338,18 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
     denoiser, scaling = prepared.denoiser, prepared.scaling
     history, fitted = ready.train(tools)
     trained = _now(denoiser.generator)
+    if tools.on_reconstruction is not None:
+        tools.on_reconstruction(0.0)
     first = list(denoiser.rebuild(fitted, tools.on_reconstruction))
     rebuilt = _now(denoiser.generator)
-    refined = [
-        denoiser.refine(source, page.image)
-        for source, page in zip(denoiser.sources, first, strict=True)
-    ]
+    refined = []
+    for place, (source, page) in enumerate(zip(denoiser.sources, first, strict=True)):
+        on_share = share_of_part(tools.on_refinement, place, len(first))
+        if on_share is not None:
+            on_share(0.0)
+        refined.append(denoiser.refine(source, page.image, on_share))
+        if on_share is not None:
+            on_share(1.0)
     estimate = torch.stack(refined).cpu().numpy()
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")

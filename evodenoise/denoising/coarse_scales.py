@@ -52,12 +52,15 @@ class Finest:
         Its standard deviation over that of all of the noise that was read.
     coarser : Checkpoint or None
         What was learned at half the size; None: nothing was removed there.
+    scale : int
+        How many times the size has been halved.
     """
 
     channels: DistinctChannels
     noise: NoiseEstimate
     share: float = 1.0
     coarser: Checkpoint | None = None
+    scale: int = 0
 
 
 Estimate = Callable[[Finest, DenoiseConfig, Checkpoint | None], tuple[Array, Checkpoint | None]]
@@ -97,14 +100,14 @@ def remove_coarse(
     spectrum, shape = noise.spectrum, channels.values.shape
     coarser = None if model is None else model.coarser
     if spectrum is None:
-        return Finest(channels, noise)
+        return Finest(channels, noise, scale=scale)
     margin = MARGINS[scale] if shape[-1] > 1 else 1.0
     if model is not None:
         looks = coarser is not None and min(shape[1:3]) >= 2 * coarser.patch_size
     else:
         looks = scale + 1 < MOST_SCALES and _is_coarse(spectrum, shape, config)
     if not looks:
-        return Finest(channels, noise.of_level(margin * noise.level), margin)
+        return Finest(channels, noise.of_level(margin * noise.level), margin, scale=scale)
     values, gaps = halve(channels.values, channels.missing)
     variance, coarse = halve_spectrum(spectrum)
     small = replace(channels, values=values, missing=gaps)
@@ -116,7 +119,7 @@ def remove_coarse(
     share = margin * math.sqrt(variance)
     left = replace(noise.of_level(share * noise.level), spectrum=fine)
     better = channels.values + double(found - values, shape)
-    return Finest(replace(channels, values=better), left, share, learned)
+    return Finest(replace(channels, values=better), left, share, learned, scale)
 
 
 def _is_coarse(spectrum: NoiseSpectrum, shape: tuple[int, ...], config: DenoiseConfig) -> bool:

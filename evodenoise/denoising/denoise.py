@@ -23,7 +23,7 @@ from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.result import Array, DenoiseResult
-from evodenoise.denoising.tile_queue import MapTiles, one_by_one
+from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.denoising.tiles import is_large
 from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
@@ -41,7 +41,8 @@ def denoise(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
-    map_tiles: MapTiles = one_by_one,
+    on_refinement: OnShare | None = None,
+    map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise one image by a model trained on that image alone.
 
@@ -65,8 +66,9 @@ def denoise(
         Source of randomness, or a seed; 0 by default, so that results repeat.
     on_epoch : callable, optional
         Called with each `EpochReport`; if it returns True, training stops there.
-    on_reconstruction : callable, optional
-        Called with the share of the reconstruction that is done, from 0 to 1.
+    on_reconstruction, on_refinement : callable, optional
+        Called with the share of the reconstruction, and of the refinement, that is done, from 0
+        to 1. In a large image they take turns, tile by tile.
     map_tiles : callable, optional
         Denoises the tiles of a large image, given their `TileQueue`, and yields each with its
         number; by default here, one after the other.
@@ -116,6 +118,7 @@ def denoise(
         rng=rng,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
+        on_refinement=on_refinement,
         map_tiles=map_tiles,
     )
     return dataclasses.replace(result, image=result.image[0], std=result.std[0])
@@ -131,7 +134,8 @@ def denoise_stack(
     rng: RandomSource = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
-    map_tiles: MapTiles = one_by_one,
+    on_refinement: OnShare | None = None,
+    map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise the pages of a stack by one model, trained on patches of them all.
 
@@ -141,7 +145,7 @@ def denoise_stack(
         Noisy pages.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels, beside those with a nan: those that are not zero.
-    config, noise, model, rng, on_epoch, on_reconstruction, map_tiles
+    config, noise, model, rng, on_epoch, on_reconstruction, on_refinement, map_tiles
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -158,7 +162,7 @@ def denoise_stack(
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     generator = make_generator(rng, resolve_device(config.device))
-    tools = Tools(generator, model, on_epoch, on_reconstruction)
+    tools = Tools(generator, model, on_epoch, on_reconstruction, on_refinement)
     if is_large(noisy.shape):
         result = denoise_large(noisy, gaps, config, noise, tools, map_tiles)
         if result is not None:

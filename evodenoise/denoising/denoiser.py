@@ -32,6 +32,11 @@ from evodenoise.tvae.training import EpochReport, fit
 OnShare = Callable[[float], None]
 
 
+def share_of_part(on_share: OnShare | None, place: int, count: int) -> OnShare | None:
+    """Turn the share of one of some equal parts that is done into that of all of them."""
+    return None if on_share is None else lambda share: on_share((place + share) / count)
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What training has left, or a checkpoint has brought.
@@ -288,7 +293,7 @@ class Denoiser:
             return torch.ones_like(variance)
         return 1 / (variance / model.noise_variance + self.config.weight_floor)
 
-    def refine(self, source: PatchSource, pilot: Tensor) -> Tensor:
+    def refine(self, source: PatchSource, pilot: Tensor, on_share: OnShare | None = None) -> Tensor:
         """Refine the first estimate (Y, X, C) of an image by models of groups."""
         return refine(
             source.filled(pilot),
@@ -299,6 +304,7 @@ class Denoiser:
             step=self.config.group_step,
             sizes=self.config.group_sizes,
             deadline=self.deadline,
+            on_share=on_share,
         )
 
 

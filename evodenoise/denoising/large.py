@@ -20,7 +20,7 @@ from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.result import DenoiseResult
-from evodenoise.denoising.tile_queue import MapTiles, TileQueue, one_by_one
+from evodenoise.denoising.tile_queue import MapTiles, TileQueue, side_by_side
 from evodenoise.denoising.tiles import cut_windows
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.scratch import forget, scratch_array
@@ -34,7 +34,7 @@ def denoise_large(
     config: DenoiseConfig,
     noise: NoiseEstimate | None,
     tools: Tools,
-    map_tiles: MapTiles = one_by_one,
+    map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult | None:
     """Denoise a stack of pages in tiles.
 
@@ -78,7 +78,9 @@ def denoise_large(
     recipe = Recipe.of(learned.model, plan, config, known, tools.generator)
     trained = time.perf_counter()
     deadline = None if config.time_limit is None else started + config.time_limit
-    queue = TileQueue(recipe, noisy, missing, deadline, tools.on_reconstruction)
+    queue = TileQueue(
+        recipe, noisy, missing, deadline, (tools.on_reconstruction, tools.on_refinement)
+    )
     image, std, tiles = _denoise_tiles(queue, map_tiles)
     rebuilding = time.perf_counter() - trained
     refining = _refinement_seconds(tiles, rebuilding)
@@ -133,7 +135,7 @@ def _denoise_tiles(
         done[number] = found.figures()
         for each in (noisy, image, std):
             forget(each)
-        queue.finish()
+        queue.finish(number)
     return image, std, [done[number] for number in range(len(queue.tiles))]
 
 

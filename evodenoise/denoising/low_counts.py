@@ -201,7 +201,7 @@ def _mixture(
         # Of the mean of four pixels, both parts of the noise have a quarter of the variance.
         quick = shorten(config, values.shape, work=COARSE_WORK, time=COARSE_TIME)
         half = replace(channels, values=small, missing=gaps)
-        found = clean_few_counts(half, quick, noise.rescaled(0.5), replace(tools, model=coarser))
+        found = clean_few_counts(half, quick, noise.rescaled(0.5), tools.at_half(coarser))
         guide, coarser = double(found.values, values.shape), found.model
     mixed = replace(channels, values=mix(channels, guide, share, counting))
     seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult
-from evodenoise.denoising.tile_queue import MapTiles, one_by_one
+from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.noise.record import NoiseEstimate
 
 
@@ -30,7 +30,8 @@ def denoise_pages(
     on_page: Callable[[int], object] | None = None,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
-    map_tiles: MapTiles = one_by_one,
+    on_refinement: OnShare | None = None,
+    map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise the pages of a stack one after the other.
 
@@ -50,7 +51,7 @@ def denoise_pages(
         Seed of each page.
     on_page : callable, optional
         Called with the number of each page, from 1, before it is denoised.
-    on_epoch, on_reconstruction, map_tiles : callable, optional
+    on_epoch, on_reconstruction, on_refinement, map_tiles : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -77,6 +78,7 @@ def denoise_pages(
                 rng=rng,
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,
+                on_refinement=on_refinement,
                 map_tiles=map_tiles,
             )
         )

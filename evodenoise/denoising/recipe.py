@@ -107,7 +107,8 @@ class Recipe:
         *,
         number: int,
         time_limit: float | None = None,
-        on_share: OnShare | None = None,
+        on_reconstruction: OnShare | None = None,
+        on_refinement: OnShare | None = None,
     ) -> "DenoisedTile":
         """Denoise one tile.
 
@@ -123,8 +124,8 @@ class Recipe:
             Of the tile: all else the same, equal numbers give equal results.
         time_limit : float, optional
             Seconds.
-        on_share : callable, optional
-            Called with the share of the reconstruction that is done.
+        on_reconstruction, on_refinement : callable, optional
+            Called with the share of each that is done.
 
         Returns
         -------
@@ -135,7 +136,7 @@ class Recipe:
         generator = torch.Generator(device).manual_seed(self.seed + number)
         config = replace(self.config, time_limit=time_limit)
         channels, impulses = take_apart(with_channels(noisy), missing, config, self.plan)
-        tools = Tools(generator, self.model, on_reconstruction=on_share)
+        tools = Tools(generator, self.model, None, on_reconstruction, on_refinement)
         found = clean_few_counts(channels, config, self.noise, tools)
         inner = tile.inner
         if not found.noise_std and not channels.missing.any():

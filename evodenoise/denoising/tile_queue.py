@@ -6,13 +6,22 @@ Dimensions: Y, X height and width, C channels.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 
 import numpy as np
+import torch
 
 from evodenoise.denoising.arrays import Array, Mask
 from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.tiles import Tile, cut_tiles
+from evodenoise.system.threads import available_threads, in_threads
+
+Watchers = tuple[OnShare | None, OnShare | None]
+
+MOST_TILES = 4
+"""Denoised side by side; each takes half a gigabyte."""
 
 SHORTEST = 0.01
 """Seconds that a tile has at least."""
@@ -42,15 +51,15 @@ class TileCall:
     missing: Mask | None
     time_limit: float | None
 
-    def carry_out(self, recipe: Recipe, on_share: OnShare | None = None) -> DenoisedTile:
+    def carry_out(self, recipe: Recipe, watchers: Watchers = (None, None)) -> DenoisedTile:
         """Denoise it; equal calls give equal results, wherever that is.
 
         Parameters
         ----------
         recipe : Recipe
             How.
-        on_share : callable, optional
-            Called with the share of the tile that is done.
+        watchers : pair of callable, optional
+            Called with the share of the reconstruction and of the refinement that is done.
         """
         return recipe.denoise(
             self.noisy,
@@ -58,7 +67,8 @@ class TileCall:
             self.tile,
             number=self.number,
             time_limit=self.time_limit,
-            on_share=on_share,
+            on_reconstruction=watchers[0],
+            on_refinement=watchers[1],
         )
 
 
@@ -76,8 +86,8 @@ class TileQueue:
         Missing pixels.
     deadline : float or None
         By `time.perf_counter`.
-    on_share : callable or None
-        Told the share of all tiles that is done.
+    watchers : pair of callable or None
+        Told the share of the reconstruction, and of the refinement, of all tiles that is done.
     tiles : list of Tile
         In the order of their numbers.
     begun, finished : int
@@ -88,10 +98,12 @@ class TileQueue:
     noisy: Array
     missing: Mask | None
     deadline: float | None = None
-    on_share: OnShare | None = None
+    watchers: Watchers = (None, None)
     tiles: list[Tile] = field(init=False)
     begun: int = field(default=0, init=False)
     finished: int = field(default=0, init=False)
+    _shares: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
+    _telling: Lock = field(default_factory=Lock, init=False)
 
     def __post_init__(self) -> None:
         self.tiles = cut_tiles(self.noisy.shape, self.recipe.margin)
@@ -115,28 +127,52 @@ class TileQueue:
         gaps = None if self.missing is None else np.array(self.missing[place])
         return TileCall(number, self.tiles[number], np.array(self.noisy[place]), gaps, limit)
 
-    def finish(self) -> None:
-        """Take down that one more is done."""
+    def finish(self, number: int) -> None:
+        """Take down that a tile is done."""
         self.finished += 1
-        self.tell(0.0)
+        for watcher in self.watch(number):
+            if watcher is not None:
+                watcher(1.0)
 
-    def tell(self, share: float) -> None:
-        """Tell that of one more tile a share is done."""
-        if self.on_share is not None:
-            self.on_share((self.finished + share) / len(self.tiles))
+    def watch(self, number: int) -> Watchers:
+        """Make watchers of one tile: those of all are told what it adds.
+
+        They may be called on any thread, but pass on one call at a time.
+        """
+        first, second = (
+            None if told is None else partial(self._tell, told, stage, number)
+            for stage, told in enumerate(self.watchers)
+        )
+        return first, second
+
+    def _tell(self, told: OnShare, stage: int, number: int, share: float) -> None:
+        with self._telling:
+            self._shares[stage, number] = share
+            every = (self._shares.get((stage, each), 0.0) for each in range(len(self.tiles)))
+            told(sum(every) / len(self.tiles))
 
 
 MapTiles = Callable[[TileQueue], Iterator[tuple[int, DenoisedTile]]]
 """Takes all tiles and gives back each with its number, in any order."""
 
 
-def one_by_one(queue: TileQueue) -> Iterator[tuple[int, DenoisedTile]]:
-    """Denoise tiles here, one after the other.
+def side_by_side(queue: TileQueue) -> Iterator[tuple[int, DenoisedTile]]:
+    """Denoise tiles here: one after the other, or on a CPU as many at once as there are threads.
 
     Yields
     ------
     tuple of int and DenoisedTile
         Each in its turn.
     """
-    while (call := queue.take()) is not None:
-        yield call.number, call.carry_out(queue.recipe, queue.tell)
+    device = torch.device(queue.recipe.config.device)
+    at_once = min(available_threads(device), MOST_TILES)
+    calls = iter(partial(queue.take, at_once), None)
+
+    def carry_out(call: TileCall | None) -> tuple[int, DenoisedTile]:
+        assert call is not None
+        return call.number, call.carry_out(queue.recipe, queue.watch(call.number))
+
+    if at_once == 1:
+        yield from map(carry_out, calls)
+    else:
+        yield from in_threads(carry_out, calls, device, most=MOST_TILES)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.config.settings import DenoiseConfig
+from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoise import denoise
 from evodenoise.denoising.denoiser import OnShare
@@ -64,6 +64,8 @@ class Measurement:
         1 if these are right, 2 if errors are twice as large; nan where none are predicted.
     cpu_seconds, wall_seconds : float
         Of denoising, on all threads and on the clock.
+    training_speed, reconstruction_speed, refinement_speed : float
+        Megapixels of the image over the seconds of each stage on the clock; nan where it took none.
     """
 
     case: Case
@@ -75,6 +77,9 @@ class Measurement:
     calibration: float
     cpu_seconds: float
     wall_seconds: float
+    training_speed: float = math.nan
+    reconstruction_speed: float = math.nan
+    refinement_speed: float = math.nan
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, in one level."""
@@ -122,6 +127,7 @@ def measure_case(
     *,
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
+    on_refinement: OnShare | None = None,
 ) -> Measurement:
     """Add noise to a clean image, denoise it and compare.
 
@@ -133,7 +139,7 @@ def measure_case(
         Settings.
     case : Case
         Which noise, which seed, and for the record the names.
-    on_epoch, on_reconstruction : callable, optional
+    on_epoch, on_reconstruction, on_refinement : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -145,7 +151,12 @@ def measure_case(
     noisy = add_noise(clean, case.sigma, seed=case.seed)
     wall, cpu = time.perf_counter(), time.process_time()
     result = denoise(
-        noisy, config, rng=case.seed, on_epoch=on_epoch, on_reconstruction=on_reconstruction
+        noisy,
+        config,
+        rng=case.seed,
+        on_epoch=on_epoch,
+        on_reconstruction=on_reconstruction,
+        on_refinement=on_refinement,
     )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = float(np.iinfo(clean.dtype).max)
@@ -161,7 +172,19 @@ def measure_case(
         calibration=_calibration(result.image - clean.astype(np.float64), result.std),
         cpu_seconds=cpu,
         wall_seconds=wall,
+        training_speed=_speed(clean, result.training_seconds),
+        reconstruction_speed=_speed(clean, result.reconstruction_seconds),
+        refinement_speed=(
+            math.nan
+            if config.refinement is Refinement.NONE
+            else _speed(clean, result.refinement_seconds)
+        ),
     )
+
+
+def _speed(image: Array, seconds: float) -> float:
+    """Return megapixels a second; nan if nothing was done."""
+    return image.shape[0] * image.shape[1] / 1e6 / seconds if seconds > 0 else math.nan
 
 
 def _calibration(errors: Array, std: Array) -> float:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 Record = Mapping[str, Any]
-MEASURED = ("psnr_noisy", "psnr", "ssim_noisy", "ssim", "noise_std", "cpu_seconds", "wall_seconds")
+SPEEDS = ("training_speed", "reconstruction_speed", "refinement_speed")
+MEASURED = (
+    *("psnr_noisy", "psnr", "ssim_noisy", "ssim", "noise_std", "cpu_seconds", "wall_seconds"),
+    *SPEEDS,
+)
 EVERY_IMAGE = "mean"
 
 

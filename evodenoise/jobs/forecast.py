@@ -6,6 +6,8 @@ settings of the model other than those of the presets, and what the image is of,
 as long or half.
 """
 
+from dataclasses import dataclass
+
 from evodenoise.config.presets import default_patch_size
 from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.jobs.job import PreparedJob
@@ -37,6 +39,34 @@ GAPS = 13.0
 rebuilding: `fast` with full refinement takes 72 seconds on House with half of it missing."""
 
 
+@dataclass(frozen=True)
+class StageSeconds:
+    """How long the stages of an image will take on one core.
+
+    Attributes
+    ----------
+    training, rebuilding, refining : float
+        Seconds, for all of its pages.
+    visit : float
+        Seconds that the training takes for one patch of an epoch.
+    """
+
+    training: float
+    rebuilding: float
+    refining: float
+    visit: float
+
+    @classmethod
+    def unknown(cls) -> "StageSeconds":
+        """Forecast nothing: each stage counts once it has been measured."""
+        return cls(0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return self.training + self.rebuilding + self.refining
+
+
 def forecast_seconds(prepared: PreparedJob, *, joint: bool) -> float:
     """Guess how long it will take to denoise an image.
 
@@ -52,25 +82,64 @@ def forecast_seconds(prepared: PreparedJob, *, joint: bool) -> float:
     float
         Seconds on one core beside `START_SECONDS`; no more than the time limit.
     """
-    config, image = prepared.config, prepared.image
-    pages, height, width = map(int, image.pages.shape[:3])
+    seconds, limit = forecast_job(prepared, joint=joint).total, prepared.config.time_limit
+    return seconds if limit is None else min(seconds, limit)
+
+
+def forecast_job(prepared: PreparedJob, *, joint: bool) -> StageSeconds:
+    """Guess how long each stage of an image will take; parameters as in `forecast_seconds`."""
+    pages, height, width = map(int, prepared.image.pages.shape[:3])
+    return forecast_stages(
+        prepared.config,
+        (pages, height, width, prepared.image.channels),
+        models=1 if joint else pages,
+        missing_share=prepared.missing_share,
+    )
+
+
+def forecast_stages(
+    config: DenoiseConfig,
+    shape: tuple[int, int, int, int],
+    *,
+    models: int = 1,
+    missing_share: float = 0.0,
+) -> StageSeconds:
+    """Guess how long each stage will take, whatever the time limit.
+
+    Parameters
+    ----------
+    config : DenoiseConfig
+        Settings.
+    shape : tuple of int
+        (T, Y, X, C) of all pages.
+    models : int
+        How many are trained.
+    missing_share : float
+        Of the pixels.
+
+    Returns
+    -------
+    StageSeconds
+        On one core.
+    """
+    pages, height, width, channels = shape
     pixels = pages * height * width
-    models = 1 if joint else pages
-    rebuilding = pixels * REBUILD_SECONDS / config.patch_step**2
-    learning = models * _training(config, height, width) + rebuilding
-    share = min(prepared.missing_share, 1 - prepared.missing_share)
-    gapped = learning * (1 + GAPS * share)
-    colour = COLOUR if image.channels > 1 else 1.0
-    seconds = colour * (gapped + pixels * _grouping(config))
-    return seconds if config.time_limit is None else min(seconds, config.time_limit)
+    colour = COLOUR if channels > 1 else 1.0
+    learning = colour * (1 + GAPS * min(missing_share, 1 - missing_share))
+    visit = learning * EPOCH_SECONDS / LATTICE * config.states / STATES
+    return StageSeconds(
+        training=models * config.epochs * visit * _visited(config, height, width),
+        rebuilding=learning * pixels * REBUILD_SECONDS / config.patch_step**2,
+        refining=colour * pixels * _grouping(config),
+        visit=visit,
+    )
 
 
-def _training(config: DenoiseConfig, height: int, width: int) -> float:
-    """Guess the seconds of the training on a gray page without gaps."""
+def _visited(config: DenoiseConfig, height: int, width: int) -> int:
+    """Guess how many patches of a page are visited in an epoch."""
     side = config.patch_size or default_patch_size(0.0, (height, width))
     patches = (height - side + 1) * (width - side + 1)
-    visited = min(patches, config.lattice_patches or patches)
-    return config.epochs * EPOCH_SECONDS * visited / LATTICE * config.states / STATES
+    return min(patches, config.lattice_patches or patches)
 
 
 def _grouping(config: DenoiseConfig) -> float:

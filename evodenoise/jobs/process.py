@@ -182,6 +182,7 @@ def run(
     on_page: Callable[[int], object] | None = None,
     on_epoch: "OnEpoch | None" = None,
     on_reconstruction: "OnShare | None" = None,
+    on_refinement: "OnShare | None" = None,
     on_ready: Callable[[JobResult], object] | None = None,
     elsewhere: TilesElsewhere | None = None,
 ) -> JobResult:
@@ -195,7 +196,7 @@ def run(
         The same as there.
     on_page : callable, optional
         Called with the number of each page of a stack, from 1, before it is denoised.
-    on_epoch, on_reconstruction : callable, optional
+    on_epoch, on_reconstruction, on_refinement : callable, optional
         As in `evodenoise.denoise`.
     on_ready : callable, optional
         Called with the outcome when all of the file is on the disk but its name.
@@ -224,6 +225,7 @@ def run(
         rng=settings.seed,
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
+        on_refinement=on_refinement,
         **({} if elsewhere is None else {"map_tiles": elsewhere}),
     )
     written = prepared.conversion.result(denoised.image)

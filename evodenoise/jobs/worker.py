@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from evodenoise.errors import EvodenoiseError
 from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.process import prepare, run
+from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import Record, result_record
 from evodenoise.jobs.tiles import (
     TileAssignment,
@@ -23,6 +25,9 @@ from evodenoise.jobs.tiles import (
     TilesElsewhere,
     TilesWaiting,
 )
+
+if TYPE_CHECKING:
+    from evodenoise.tvae.training import EpochReport
 
 REPORT_EVERY = 0.2
 """Seconds between two words on how an image gets on."""
@@ -52,10 +57,21 @@ class Assignment:
 
 @dataclass(frozen=True)
 class ProgressMessage:
-    """How an image gets on: what is done now, and its share from 0 to 1."""
+    """How an image gets on.
+
+    Attributes
+    ----------
+    phase : str
+        What is done now.
+    share : float
+        Of all the work on it that is done, from 0 to 1.
+    seconds_left : float or None
+        How long the rest takes; None: nothing is known of it.
+    """
 
     phase: str
     share: float
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +150,7 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
     settings = replace(settings, overrides={**settings.overrides, "device": assignment.device})
     connection.send(ProgressMessage("reading", 0.0))
     prepared = prepare(assignment.job, settings, started=started)
-    reporter = _Reporter(connection)
+    reporter = _Reporter(connection, ImageProgress.of_job(prepared, settings))
 
     from evodenoise.system.device import prepare_process
 
@@ -148,8 +164,9 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
         prepared,
         settings,
         on_page=reporter.begin_page,
-        on_epoch=lambda epoch: reporter.tell(f"epoch {epoch.epoch}", epoch.progress),
-        on_reconstruction=lambda share: reporter.tell("rebuilding", share),
+        on_epoch=reporter.on_epoch,
+        on_reconstruction=reporter.on_reconstruction,
+        on_refinement=reporter.on_refinement,
         on_ready=on_ready,
         elsewhere=TilesElsewhere(connection) if assignment.tiles_elsewhere else None,
     )
@@ -158,14 +175,29 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
 class _Reporter:
     """Tells how an image gets on, but not too often."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection, self.next, self.page = connection, 0.0, ""
+    def __init__(self, connection: Connection, image: ImageProgress) -> None:
+        self.connection, self.image, self.next, self.page = connection, image, 0.0, ""
 
     def begin_page(self, number: int) -> None:
+        self.image.begin_page(number)
         self.page = f"page {number}, "
 
-    def tell(self, phase: str, share: float) -> None:
+    def on_epoch(self, report: "EpochReport") -> None:
+        self.image.train(report)
+        self.tell(f"epoch {report.epoch}")
+
+    def on_reconstruction(self, share: float) -> None:
+        self.image.rebuild(share)
+        self.tell("rebuilding")
+
+    def on_refinement(self, share: float) -> None:
+        self.image.refine(share)
+        self.tell("refining")
+
+    def tell(self, phase: str) -> None:
         now = time.perf_counter()
         if now >= self.next:
             self.next = now + REPORT_EVERY
-            self.connection.send(ProgressMessage(self.page + phase, share))
+            image = self.image
+            message = ProgressMessage(self.page + phase, image.share, image.seconds_left)
+            self.connection.send(message)

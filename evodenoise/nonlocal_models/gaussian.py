@@ -3,6 +3,7 @@
 Dimensions: Y, X height and width, C channels, D values of a patch, G groups, M members of a group.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GroupSettings,
+    GroupWork,
     add_groups,
+    count_groups,
     cut_members,
     groups_at_once,
     match_groups,
@@ -54,6 +57,7 @@ def gaussian_groups(
     noise_variance: float,
     settings: GroupSettings = GAUSSIAN,
     spectrum: NoiseSpectrum | None = None,
+    on_share: Callable[[float], None] | None = None,
 ) -> Tensor:
     """Denoise each group with a Gaussian prior learned from a first estimate.
 
@@ -69,6 +73,8 @@ def gaussian_groups(
         How groups are formed.
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
+    on_share : callable, optional
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -107,10 +113,13 @@ def gaussian_groups(
         variance = torch.diagonal(left, dim1=1, dim2=2).mean(1)
         return members, patches, 1 / (variance + WEIGHT_FLOOR)
 
+    work = GroupWork(count_groups(grid, settings.step), 1, 1, on_share)
     for groups in match_groups(pilot, settings):
+        work.matched(len(groups))
         parts = groups.split(groups_at_once(noisy.device))
         for members, patches, weights in in_threads(estimate, parts, noisy.device):
             add_groups(average, members, patches, weights)
+            work.fitted(len(members))
     return average.image()
 
 

@@ -7,6 +7,7 @@ Dimensions: Y, X height and width, C channels, D values of a patch, G groups, M 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,9 @@ from torch import Tensor
 from evodenoise.noise.spectrum import LEAST_DENSITY, NoiseSpectrum
 from evodenoise.nonlocal_models.matching import (
     GroupSettings,
+    GroupWork,
     add_groups,
+    count_groups,
     cut_members,
     groups_at_once,
     match_groups,
@@ -109,6 +112,7 @@ def low_rank_groups(
     noise_variance: float,
     settings: LowRankSettings,
     spectrum: NoiseSpectrum | None = None,
+    on_share: Callable[[float], None] | None = None,
 ) -> Tensor:
     """Denoise each group with a linear decoder of few latents, fitted to the noisy members.
 
@@ -124,6 +128,8 @@ def low_rank_groups(
         How groups are formed and shrunk.
     spectrum : NoiseSpectrum, optional
         Of the noise, over frequency; white by default.
+    on_share : callable, optional
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -142,10 +148,13 @@ def low_rank_groups(
     estimate, current, groups = pilot, noisy, []
     fewer = replace(settings, members=math.ceil(KEPT_MEMBERS * settings.members))
     grid = PatchGrid(noisy.shape, settings.patch_size)
+    matches = math.ceil(settings.iterations / REGROUPED_EVERY)
+    work = GroupWork(count_groups(grid, settings.step), settings.iterations, matches, on_share)
     colour = None if spectrum is None else Colour.of(spectrum, settings.patch_size, noisy)
     for iteration in range(settings.iterations):
         if iteration % REGROUPED_EVERY == 0:
             groups = list(match_groups(estimate, settings))
+            work.matched(sum(map(len, groups)))
             settings = fewer
         remaining = None
         if iteration:
@@ -157,6 +166,7 @@ def low_rank_groups(
         parts = [part for some in groups for part in some.split(2 * groups_at_once(noisy.device))]
         for members, shrunk, weights in in_threads(shrink, parts, noisy.device):
             add_groups(average, members, shrunk, weights)
+            work.fitted(len(members))
         estimate = average.image()
     return estimate
 

@@ -7,7 +7,7 @@ Dimensions: Y, X height and width, C channels, p patch size, D = p*p*C, G groups
 reference patches), M members of a group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,10 @@ GROUPS = 256
 
 GPU_GROUPS = 16 * GROUPS
 """The same of a GPU."""
+
+
+MATCHING = 0.45
+"""Time it takes to find a group, over that of fitting a model to it."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,45 @@ def match_groups(image: Tensor, settings: GroupSettings) -> Iterator[Tensor]:
     at_once = 16 * available_threads(image.device)
     for first in range(0, len(strips), at_once):
         yield torch.cat([*in_threads(match, strips[first : first + at_once], image.device)])
+
+
+class GroupWork:
+    """Tell how much of the work on groups is done.
+
+    Parameters
+    ----------
+    groups : int
+        How many `match_groups` finds.
+    fits, matches : int
+        How often each of them is fitted and found.
+    on_share : callable or None
+        Called with the share that is done.
+    """
+
+    def __init__(
+        self, groups: int, fits: int, matches: int, on_share: Callable[[float], None] | None
+    ) -> None:
+        self.total, self.done = groups * (fits + MATCHING * matches), 0.0
+        self.on_share = on_share
+
+    def matched(self, groups: int) -> None:
+        """Take in that so many groups have been found."""
+        self._advance(MATCHING * groups)
+
+    def fitted(self, groups: int) -> None:
+        """Take in that a model has been fitted to so many."""
+        self._advance(groups)
+
+    def _advance(self, work: float) -> None:
+        self.done += work
+        if self.on_share is not None:
+            self.on_share(min(self.done / self.total, 1.0))
+
+
+def count_groups(grid: PatchGrid, step: int) -> int:
+    """Count the groups that `match_groups` finds."""
+    rows, columns = grid.corners(step)
+    return len(rows) * len(columns)
 
 
 def _blocks_at_once(device: torch.device) -> int:

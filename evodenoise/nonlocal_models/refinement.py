@@ -9,6 +9,7 @@ hides what is alike, decides who belongs together and gives the groups their pri
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -26,6 +27,7 @@ from evodenoise.nonlocal_models.low_rank import (
 from evodenoise.nonlocal_models.matching import GroupSettings
 
 Settings = TypeVar("Settings", bound=GroupSettings)
+OnShare = Callable[[float], None]
 
 LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.4
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
@@ -33,6 +35,10 @@ LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.4
 LOW_RANK_COST = 1 / 6**3
 """Time of an iteration of the low-rank groups over that of the Gaussian groups, for patches of one
 pixel; it grows with the cube of their side."""
+
+LOW_RANK_PASSES = (1.1, 2.0)
+"""Time of such an iteration as it was measured, gray and in colour; the cost above errs on the
+side that a deadline wants."""
 
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
@@ -54,6 +60,7 @@ def refine(
     step: int = 3,
     sizes: tuple[int, ...] = (0,),
     deadline: float | None = None,
+    on_share: OnShare | None = None,
 ) -> Tensor:
     """Fit local models to groups of patches that are alike in a first estimate.
 
@@ -76,6 +83,8 @@ def refine(
         Added to the side of the patches, in pixels; the results are averaged.
     deadline : float or None
         When it must be done, on the scale of `time.perf_counter`.
+    on_share : callable, optional
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -87,29 +96,44 @@ def refine(
         return pilot
 
     def average(
-        model: Callable[[Tensor, Tensor, float, Settings, NoiseSpectrum | None], Tensor],
+        model: Callable[
+            [Tensor, Tensor, float, Settings, NoiseSpectrum | None, OnShare | None], Tensor
+        ],
         settings: Settings,
+        begin: float,
+        end: float,
     ) -> Tensor:
         sides = [min(settings.patch_size + added, *noisy.shape[:2]) for added in sizes]
         each = [replace(settings, patch_size=side) for side in sides]
-        runs = [model(noisy, pilot, noise_variance, one, spectrum) for one in each]
+        edges = [begin + (end - begin) * place / len(each) for place in range(len(each) + 1)]
+        runs = [
+            model(noisy, pilot, noise_variance, one, spectrum, _part(on_share, *part))
+            for one, part in zip(each, pairwise(edges), strict=True)
+        ]
         return torch.stack(runs).mean(0)
 
-    started = time.perf_counter()
     ratio = noise_to_signal(noise_variance)
     near = replace(gaussian_settings(ratio, noisy.shape[2]), step=step)
-    gaussian = average(gaussian_groups, near)
-    seconds = time.perf_counter() - started
     settings = replace(low_rank_settings(ratio, noisy.shape[2]), step=step)
     if refinement is Refinement.QUICK:
         settings = quick_settings(settings)
     runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations
     runs *= (step / settings.step) ** 2
+    passes = LOW_RANK_PASSES[noisy.shape[2] > 1] * settings.iterations * (step / settings.step) ** 2
+    first = 1.0 if refinement is Refinement.GAUSSIAN else 1 / (1 + passes)
+    started = time.perf_counter()
+    gaussian = average(gaussian_groups, near, 0.0, first)
+    seconds = time.perf_counter() - started
     if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
         return gaussian
-    low_rank = average(low_rank_groups, settings)
+    low_rank = average(low_rank_groups, settings, first, 1.0)
     share = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
     return share * low_rank + (1 - share) * gaussian
+
+
+def _part(on_share: OnShare | None, begin: float, end: float) -> OnShare | None:
+    """Turn the share of a part that is done into that of the whole."""
+    return None if on_share is None else lambda share: on_share(begin + (end - begin) * share)
 
 
 def _expired(deadline: float | None, after: float = 0.0) -> bool:

@@ -1,5 +1,6 @@
 """Threads side by side on a CPU, for work too small for torch to share out by itself."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,11 @@ def available_threads(device: torch.device) -> int:
 
 
 def in_threads(
-    work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device
+    work: Callable[[Part], Result],
+    parts: Iterable[Part],
+    device: torch.device,
+    *,
+    most: int | None = None,
 ) -> Iterator[Result]:
     """Work on parts side by side, a thread of one core each, for as many cores as torch has.
 
@@ -31,13 +36,15 @@ def in_threads(
         The parts; a few are taken at a time.
     device : torch.device
         Other devices than the CPU get one part after the other.
+    most : int, optional
+        Parts at a time; with more cores than that, each has several.
 
     Yields
     ------
     Result
         In the order of the parts.
     """
-    threads = available_threads(device)
+    threads = min(available_threads(device), most or sys.maxsize)
     if threads == 1:
         yield from map(work, parts)
         return

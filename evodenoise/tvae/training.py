@@ -68,6 +68,8 @@ class EpochReport:
         Wall time of the epoch.
     stop_reason : StopReason or None
         Why this is the last epoch, if it is.
+    scale : int
+        How many times the size of the image had been halved for this training.
     """
 
     epoch: int
@@ -80,6 +82,7 @@ class EpochReport:
     learning_rate: float
     seconds: float
     stop_reason: StopReason | None = None
+    scale: int = 0
 
 
 @dataclass

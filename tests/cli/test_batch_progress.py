@@ -54,6 +54,20 @@ def test_bars_stand_still_and_long_names_can_be_told_apart(
     assert {name[-5:] for name in shown} == {"0.png", "1.png"}
 
 
+@pytest.mark.usefixtures("terminal")
+def test_each_image_tells_the_time_left_as_its_worker_sees_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with show_batch(2, Voice(), None) as audience:
+        for job, left in zip(JOBS, (None, 3723.5), strict=True):
+            audience.begins(job)
+            audience.gets_on(job, ProgressMessage("epoch 3", 0.5, left))
+        audience.bars.refresh()
+    lines = lines_shown(capsys.readouterr().err)
+    for number, left in enumerate(("--:--", "1:02:0")):
+        assert any(f"{number}.png" in line and left in line for line in lines)
+
+
 def tell(audience: BatchProgress) -> None:
     for job in JOBS:
         audience.begins(job)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from pictures import as_dtype, wave
 from PIL import Image as PillowImage
 
-from evodenoise.cli import main
+from evodenoise.cli import main, tables
 from evodenoise.errors import TrainingError
 from evodenoise.evaluation import benchmark
 from evodenoise.evaluation.benchmark import Case, Measurement
-from evodenoise.evaluation.summary import group_records
+from evodenoise.evaluation.summary import MEASURED, group_records
 
 
 def run(command: str) -> int:
@@ -39,7 +40,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
         cases.append(case)
         if len(cases) == 3:
             raise TrainingError("diverged")
-        return Measurement(case, 30.0 + 2 * case.seed, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        found = (0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        return Measurement(case, 30.0 + 2 * case.seed, *found, 0.00216, 0.5, math.nan)
 
     monkeypatch.setattr(benchmark, "measure_case", measure)
     return cases
@@ -68,9 +70,31 @@ def test_seeds_failures_and_going_on(
     assert measured[4:] == [Case("down", 25.0, "balanced", 0)]
     table = capsys.readouterr().out.splitlines()
     assert table[1].startswith("| --- | --- | --: |")
-    assert table[-1].startswith("| mean | balanced | 25 | 20.00 ± 0.00 | 31.00 ± 1.41 |")
+    gap = table.index("")
+    assert table[gap - 1].startswith("| mean | balanced | 25 | 20.00 ± 0.00 | 31.00 ± 1.41 |")
+    assert table[gap + 1] == "| Mpx/s of | preset | sigma | training | rebuilding | refining |"
+    assert table[-1] == "| mean | balanced | 25 | 0.00216 ± 0 | 0.5 ± 0 | - |"
     with Path("r.csv").open() as stream:
         assert [row["error"] for row in csv.DictReader(stream)] == [""] * 4
+
+
+@pytest.mark.usefixtures("measured")
+def test_speeds_by_stage_fit_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("benchmark up.png --device cpu --json") == 0
+    document = json.loads(capsys.readouterr().out)
+    for record in (*document["files"], *document["summary"]["groups"]):
+        names = ("training_speed", "reconstruction_speed", "refinement_speed")
+        assert [record[name] for name in names] == [0.00216, 0.5, None]
+    monkeypatch.setattr(tables, "PIPE_WIDTH", 80)
+    assert run("benchmark up.png --device cpu") == 0
+    lines = capsys.readouterr().out.splitlines()
+    gap = lines.index("")
+    first, second = (" ".join(line.split()) for line in lines[gap + 1 : gap + 3])
+    assert first == "Mpx/s of preset sigma training rebuilding refining"
+    assert second == "up balanced 25 0.00216 0.5 -"
+    assert max(map(len, lines)) <= 80
 
 
 def test_ctrl_c_keeps_what_was_measured(
@@ -93,9 +117,7 @@ def test_the_spread_over_all_images_is_that_of_their_means() -> None:
     """Images that differ by 10 dB do not make the mean uncertain."""
     rows = [
         {"image": image, "sigma": 25.0, "preset": "fast", "seed": seed, "error": None}
-        | dict.fromkeys(
-            ("psnr_noisy", "ssim_noisy", "ssim", "noise_std", "cpu_seconds", "wall_seconds"), 1.0
-        )
+        | dict.fromkeys(MEASURED, 1.0)
         | {"psnr": 30.0 + 10 * (image == "b") + seed}
         for image in "ab"
         for seed in (0, 1)

@@ -2,11 +2,13 @@
 
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from pictures import add_noise, psnr, wave
 
 from evodenoise.config.settings import DenoiseConfig, Refinement
@@ -92,6 +94,34 @@ def test_a_seed_repeats_and_another_does_not() -> None:
     assert (first != other).any()
 
 
+def test_tiles_side_by_side_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is not: its mini-batches see another decoder."""
+    monkeypatch.setattr(tiles, "MOST_AT_ONCE", 5_000)
+    noisy = NOISY[:110, :120]
+    model = train_model(noisy[None, :64, :64], CONFIG, rng=0)
+    shares: list[float] = []
+    results = []
+    for count in (1, 3):
+        with threads(count):
+            results.append(
+                denoise(
+                    noisy, replace(CONFIG, epochs=0), model=model, on_reconstruction=shares.append
+                )
+            )
+    np.testing.assert_array_equal(results[0].image, results[1].image)
+    assert shares[-1] == pytest.approx(1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_input_stays_and_its_type_is_kept() -> None:
     noisy = NOISY.clip(0, 255).round().astype(np.uint8)
     before = noisy.copy()
@@ -101,12 +131,20 @@ def test_the_input_stays_and_its_type_is_kept() -> None:
 
 
 def test_progress_is_that_of_all_tiles() -> None:
-    shares: list[float] = []
+    rebuilt: list[float] = []
+    refined: list[float] = []
     epochs: list[EpochReport] = []
-    denoise(NOISY, CONFIG, on_epoch=epochs.append, on_reconstruction=shares.append)
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < 0.12
-    assert shares[-1] == pytest.approx(1)
+    denoise(
+        NOISY,
+        CONFIG,
+        on_epoch=epochs.append,
+        on_reconstruction=rebuilt.append,
+        on_refinement=refined.append,
+    )
+    for shares in (rebuilt, refined):
+        assert shares == sorted(shares)
+        assert 0 == shares[0] < shares[1] <= 0.12
+        assert shares[-1] == pytest.approx(1)
     assert len(epochs) == CONFIG.epochs
 
 

@@ -57,11 +57,20 @@ def test_the_time_that_is_left_is_shared_by_what_is_not_done() -> None:
 
 def test_shares_are_those_of_all_tiles() -> None:
     shares: list[float] = []
-    queue = make_queue(on_share=shares.append)
-    queue.tell(0.5)
-    queue.finish()
-    queue.tell(0.5)
+    refined: list[float] = []
+    queue = make_queue(watchers=(shares.append, refined.append))
+    rebuilding, refining = queue.watch(0)
+    other, _ = queue.watch(2)
+    assert rebuilding
+    assert refining
+    assert other
+    rebuilding(0.5)
+    other(0.5)
+    refining(0.4)
+    queue.finish(0)
     assert shares == [0.125, 0.25, 0.375]
+    assert refined == [0.1, 0.25]
+    assert make_queue().watch(0) == (None, None)
 
 
 def test_figures_keep_no_pixels() -> None:

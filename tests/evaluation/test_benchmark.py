@@ -1,5 +1,6 @@
 """The benchmark follows the protocol of the literature."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,9 @@ def test_a_cell_is_what_one_gets_by_hand(dtype: str) -> None:
     )
     assert cell.noise_std == result.noise_std
     assert cell.case == Case("wave", sigma, "mine", 3)
+    stages = [24 * 20 / 1e6 / speed for speed in (cell.training_speed, cell.reconstruction_speed)]
+    assert 0 < min(stages) < sum(stages) <= cell.wall_seconds
+    assert math.isnan(cell.refinement_speed)  # nothing is refined
     assert cell.wall_seconds > 0
     assert cell.cpu_seconds > 0
 
@@ -104,4 +108,5 @@ def test_a_cell_as_a_row() -> None:
     assert set(row) == {
         *("image", "sigma", "preset", "seed", "psnr", "ssim", "psnr_noisy", "ssim_noisy"),
         *("noise_std", "calibration", "cpu_seconds", "wall_seconds"),
+        *("training_speed", "reconstruction_speed", "refinement_speed"),
     }

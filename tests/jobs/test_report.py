@@ -41,7 +41,7 @@ def resumed(path: Path) -> list[dict[str, Any]]:
     return list(report.records.values())
 
 
-def test_records_survive_one_by_one(path: Path) -> None:
+def test_records_survive_side_by_side(path: Path) -> None:
     report = open_report(path)
     report.start()
     records = [

@@ -138,3 +138,14 @@ def test_low_rank_groups_are_left_out_when_they_would_not_fit(
         refined = refine(noisy, pilot, VARIANCE, Refinement.FULL, sizes=sizes, deadline=deadline)
         assert torch.equal(refined, expected)
         assert clock.now == 100 + spent
+
+
+@pytest.mark.parametrize("each", [Refinement.GAUSSIAN, Refinement.QUICK, Refinement.FULL])
+def test_the_share_that_is_done_grows_to_the_whole(each: Refinement) -> None:
+    noisy, pilot = picture()
+    shares: list[float] = []
+    refine(noisy, pilot, VARIANCE, each, sizes=(-1, 0), on_share=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert len(shares) >= (4 if each is Refinement.GAUSSIAN else 12)
+    assert 0 < shares[0] < 0.3
