@@ -349,6 +349,7 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
             on_share(0.0)
         refined.append(denoiser.refine(source, page.image, on_share))
         if on_share is not None:
+            synchronise(denoiser.generator.device)
             on_share(1.0)
     estimate = torch.stack(refined).cpu().numpy()
     if not np.isfinite(estimate).all():

@@ -105,7 +105,19 @@ def test_the_whole_gains_by_coarser_scales(monkeypatch: pytest.MonkeyPatch) -> N
     clean = 60 + 120.0 * ((x // 24 + y // 32) % 2)
     noisy = clean + 20 * filtered_noise((2.0, 2.0), 96, 96, seed=3)
     known = replace(noise_of(2.0).of_level(20.0), curves=(LevelCurve.constant(20.0),))
-    with_scales = denoise(noisy, config, noise=known)
+    scales: list[int] = []
+    shares: list[float] = []
+    with_scales = denoise(
+        noisy,
+        config,
+        noise=known,
+        on_epoch=lambda report: scales.append(report.scale),
+        on_reconstruction=shares.append,
+    )
+    # All epochs are told of, the coarser ones first, and one reconstruction only.
+    assert set(scales) == {0, 1}
+    assert scales == sorted(scales, reverse=True)
+    assert shares == sorted(shares)
     _check_sibling(with_scales, clean, known, config)
     monkeypatch.setattr(coarse_scales, "MOST_SCALES", 1)
     without = denoise(noisy, config, noise=known)
