@@ -187,6 +187,9 @@ class TileSender:
         finally:
             if self.futures and self.client.status == "running":
                 self.client.cancel(list(self.futures.values()), force=True)
+            # Dask keeps all that a future stands for, and callbacks keep us until Python cleans up.
+            self.futures.clear()
+            self.shared_recipe = None
         return None
 
     def _fetch(self, at_once: int, tell: Callable[[Message], object]) -> bytes | Failed:

@@ -133,6 +133,11 @@ def states(dask_worker: Any) -> list[str]:
     return [task.state for task in dask_worker.state.tasks.values()]
 
 
+def contents(dask_worker: Any) -> dict[str, str]:
+    """List the keys as well."""
+    return {str(key): task.state for key, task in dask_worker.state.tasks.items()}
+
+
 def test_it_is_that_of_one_machine_though_a_worker_is_killed(
     job: Job, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,10 +178,10 @@ def test_tiles_of_an_image_that_is_given_up_are_given_up(job: Job, client: Any) 
 
     with pytest.raises(KeyboardInterrupt):
         denoise_there(job, client, Audience(give_up))
-    until = time.monotonic() + 60
-    while any(client.run(states).values()) and time.monotonic() < until:
+    until = time.monotonic() + 30
+    while any((left := client.run(contents)).values()) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not any(client.run(states).values())
+    assert not any(left.values())
     assert not job.target.exists()
 
 
