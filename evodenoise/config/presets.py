@@ -74,7 +74,8 @@ PRESETS: Mapping[str, Preset] = {
     "fast": Preset(
         "a first look",
         DenoiseConfig(
-            epochs=8,
+            epochs=7,
+            patch_step=2,
             gradient_batch_size=256,
             learning_rate=LearningRateConfig(maximum=7e-3, minimum=1.4e-3),
             posterior_mass=0.99,

@@ -29,7 +29,7 @@ def test_a_large_image_gets_the_preset_as_it_is(name: str) -> None:
     assert preset_config(name, LARGE) == PRESETS[name].config
 
 
-EPOCHS_WITHOUT_LOW_RANK = {"fast": 8, "balanced": 45, "best": 120}
+EPOCHS_WITHOUT_LOW_RANK = {"fast": 7, "balanced": 45, "best": 120}
 """With low-rank groups `balanced` has 24, which cost colour 0.03 to 0.06 dB."""
 
 
