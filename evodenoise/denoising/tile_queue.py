@@ -156,6 +156,11 @@ MapTiles = Callable[[TileQueue], Iterator[tuple[int, DenoisedTile]]]
 """Takes all tiles and gives back each with its number, in any order."""
 
 
+def threads_of_a_tile(threads: int) -> int:
+    """Choose the threads of each of the tiles that are denoised side by side with so many."""
+    return max(1, threads // min(threads, MOST_TILES))
+
+
 def side_by_side(queue: TileQueue) -> Iterator[tuple[int, DenoisedTile]]:
     """Denoise tiles here: one after the other, or on a CPU as many at once as there are threads.
 

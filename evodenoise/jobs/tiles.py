@@ -66,7 +66,7 @@ class TileAssignment:
     device : str
         Where, as the settings say.
     threads : int
-        CPU threads: those of the image.
+        CPU threads of the image; a tile has its part of them, as where the image is done.
     """
 
     recipe: bytes
@@ -76,11 +76,12 @@ class TileAssignment:
 
     def carry_out(self) -> TileDone:
         """Denoise it here."""
+        from evodenoise.denoising.tile_queue import threads_of_a_tile
         from evodenoise.system.device import prepare_process, resolve_device
         from evodenoise.system.meter import Meter
 
         meter = Meter()
-        prepare_process(self.threads)
+        prepare_process(threads_of_a_tile(self.threads))
         call = pickle.loads(self.call)
         recipe = pickle.loads(self.recipe).on(resolve_device(self.device))
         content = pickle.dumps(call.carry_out(recipe))
