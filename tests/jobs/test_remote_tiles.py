@@ -53,7 +53,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         f"worker --scheduler-file {contact} --nworkers 2 --nthreads 1 --no-dashboard "
         f"--preload {preload}",
     )
-    path = os.pathsep.join([str(Path(preload).parent), os.environ.get("PYTHONPATH", "")])
+    # What is sent to the workers is found there by the names of its modules.
+    folders = (Path(preload).parent, Path(preload).parents[1])
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "dask", *command.split()],
