@@ -4,11 +4,15 @@ A default stands beside its unit or its reason. ``DenoiseConfig()`` is the prese
 ``balanced`` for an image of 256 x 256 pixels; `evodenoise.config.presets` has the others.
 """
 
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from evodenoise.config.demands import (
+    coerce_choices,
+    demand_number,
+    demand_positive,
+    demand_whole,
+)
 from evodenoise.errors import ConfigError
 
 MINIMUM_PATCH_SIZE = 4
@@ -78,39 +82,6 @@ class Clipped(StrEnum):
     RESTORE = "restore"
 
 
-def _whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
-    """Demand a whole number in a range."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ConfigError(f"{name} is {value!r}; it must be a whole number, {limits}")
-
-
-def _number(name: str, value: Any, least: float, most: float = math.inf) -> None:
-    """Demand a finite number in a range."""
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not known or not math.isfinite(value) or not least <= value <= most:
-        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-        raise ConfigError(f"{name} is {value!r}; it must be a finite number, {limits}")
-
-
-def _positive(name: str, value: Any) -> None:
-    """Demand a finite number above 0."""
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not known or not math.isfinite(value) or value <= 0:
-        raise ConfigError(f"{name} is {value!r}; it must be a finite number above 0")
-
-
-def _coerce(config: object, **choices: type[StrEnum]) -> None:
-    """Turn the names of choices into members of their enums, on a frozen dataclass."""
-    for name, choice in choices.items():
-        value = getattr(config, name)
-        try:
-            object.__setattr__(config, name, choice(value))
-        except ValueError:
-            known = ", ".join(choice)
-            raise ConfigError(f"{name} {value!r} is unknown; use one of {known}") from None
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvolutionConfig:
     """The evolutionary E-step.
@@ -152,12 +123,12 @@ class EvolutionConfig:
     migrants: int = 4
 
     def __post_init__(self) -> None:
-        _coerce(self, mutation=Mutation)
+        coerce_choices(self, mutation=Mutation)
         for name in ("parents", "offspring", "generations"):
-            _whole(name, getattr(self, name), 1)
-        _whole("migrants", self.migrants, 0)
-        _positive("mean_flips", self.mean_flips)
-        _number("uniform_share", self.uniform_share, 0, 1)
+            demand_whole(name, getattr(self, name), 1)
+        demand_whole("migrants", self.migrants, 0)
+        demand_positive("mean_flips", self.mean_flips)
+        demand_number("uniform_share", self.uniform_share, 0, 1)
         if self.mutation is Mutation.GUIDED and self.crossover:
             raise ConfigError("guided mutation starts from parents as they are; drop crossover")
 
@@ -191,11 +162,11 @@ class LearningRateConfig:
     period: float = 20.0
 
     def __post_init__(self) -> None:
-        _coerce(self, schedule=Schedule)
-        _positive("minimum", self.minimum)
-        _number("maximum", self.maximum, self.minimum)
-        _number("warm_up", self.warm_up, 0)
-        _positive("period", self.period)
+        coerce_choices(self, schedule=Schedule)
+        demand_positive("minimum", self.minimum)
+        demand_number("maximum", self.maximum, self.minimum)
+        demand_number("warm_up", self.warm_up, 0)
+        demand_positive("period", self.period)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,20 +297,20 @@ class DenoiseConfig:
 
     def __post_init__(self) -> None:
         if self.patch_size is not None:
-            _whole("patch size", self.patch_size, MINIMUM_PATCH_SIZE)
-        _whole("latents", self.latents, 1, MAXIMUM_LATENTS)
+            demand_whole("patch size", self.patch_size, MINIMUM_PATCH_SIZE)
+        demand_whole("latents", self.latents, 1, MAXIMUM_LATENTS)
         if not isinstance(self.hidden, tuple) or not self.hidden:
             raise ConfigError(
                 f"hidden is {self.hidden!r}; it must be a tuple of one or more widths"
             )
         for width in self.hidden:
-            _whole("width of a hidden layer", width, 1, MAXIMUM_WIDTH)
+            demand_whole("width of a hidden layer", width, 1, MAXIMUM_WIDTH)
         if not isinstance(self.group_sizes, tuple) or not self.group_sizes:
             raise ConfigError(
                 f"group_sizes is {self.group_sizes!r}; it must be a tuple of one or more"
             )
         for added in self.group_sizes:
-            _whole("group size", added, -2, 8)
+            demand_whole("group size", added, -2, 8)
         for name in (
             "patch_step",
             "group_step",
@@ -348,12 +319,12 @@ class DenoiseConfig:
             "gradient_batch_size",
             "settling_rounds",
         ):
-            _whole(name, getattr(self, name), 1)
-        _whole("epochs", self.epochs, 0)
+            demand_whole(name, getattr(self, name), 1)
+        demand_whole("epochs", self.epochs, 0)
         if self.lattice_patches is not None:
-            _whole("lattice_patches", self.lattice_patches, 1)
+            demand_whole("lattice_patches", self.lattice_patches, 1)
         self._check_states()
-        _coerce(
+        coerce_choices(
             self,
             covariance=Covariance,
             noise=Noise,
@@ -361,22 +332,22 @@ class DenoiseConfig:
             refinement=Refinement,
             clipped=Clipped,
         )
-        _number("mean_share", self.mean_share, 0, 1)
-        _positive("weight_floor", self.weight_floor)
+        demand_number("mean_share", self.mean_share, 0, 1)
+        demand_positive("weight_floor", self.weight_floor)
         self._check_noise()
-        _positive("posterior_mass", self.posterior_mass)
-        _number("posterior_mass", self.posterior_mass, 0, 1)
-        _positive("initial_active", self.initial_active)
-        _number("prior_delay", self.prior_delay, 0, 1)
-        _number("settled", self.settled, 0)
+        demand_positive("posterior_mass", self.posterior_mass)
+        demand_number("posterior_mass", self.posterior_mass, 0, 1)
+        demand_positive("initial_active", self.initial_active)
+        demand_number("prior_delay", self.prior_delay, 0, 1)
+        demand_number("settled", self.settled, 0)
         if self.time_limit is not None:
-            _positive("time limit", self.time_limit)
+            demand_positive("time limit", self.time_limit)
 
     def _check_noise(self) -> None:
         """Demand numbers in range that say one thing about the noise, not two."""
-        _positive("strength", self.strength)
+        demand_positive("strength", self.strength)
         if self.noise_std is not None:
-            _positive("noise level", self.noise_std)
+            demand_positive("noise level", self.noise_std)
             if self.noise is Noise.PHOTON:
                 raise ConfigError("photon noise has no level of its own; give a gain, not sigma")
         if self.gain is None:
@@ -394,12 +365,14 @@ class DenoiseConfig:
                 f"gain and readout belong to photon noise, not to {self.noise.value}; "
                 "leave out one or the other"
             )
-        _positive("gain", self.gain)
-        _number("readout", 0.0 if self.readout is None else self.readout, 0)
-        _number("offset", 0.0 if self.offset is None else self.offset, -MOST_OFFSET, MOST_OFFSET)
+        demand_positive("gain", self.gain)
+        demand_number("readout", self.readout or 0.0, 0)
+        demand_number(
+            "offset", 0.0 if self.offset is None else self.offset, -MOST_OFFSET, MOST_OFFSET
+        )
 
     def _check_states(self) -> None:
-        _whole("states", self.states, 1, 2**20)
+        demand_whole("states", self.states, 1, 2**20)
         if self.latents < 20 and self.states > 2**self.latents:
             raise ConfigError(
                 f"states is {self.states}, but {self.latents} latents have only "

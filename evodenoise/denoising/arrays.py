@@ -93,7 +93,38 @@ def is_clipped(channels: DistinctChannels, noise: NoiseEstimate, noise_std: floa
     return any(find_bounds(plane, curve) for plane, curve in zip(planes, curves, strict=True))
 
 
-def like(estimate: Array, image: Array) -> Array:
+def put_back(
+    channels: DistinctChannels, values: Array, std: Array, noisy: Array, *, changed: bool
+) -> tuple[Array, Array]:
+    """Put an estimate of channels back together, in the shape and type of the input.
+
+    Parameters
+    ----------
+    channels : DistinctChannels
+        What was denoised.
+    values, std : ndarray, shape (T, Y, X, C)
+        Estimate of its values, and standard deviation of its error.
+    noisy : ndarray, shape (T, Y, X) or (T, Y, X, C')
+        The input.
+    changed : bool
+        Whether there was noise to be removed; if not, and without gaps, the input comes back.
+
+    Returns
+    -------
+    image : ndarray
+        Of the input's shape and dtype.
+    std : ndarray of float32
+        Of the input's shape.
+    """
+    if changed or channels.missing.any():
+        image = _like(channels.restore(values), noisy)
+    else:
+        image = noisy.copy()
+    spread = channels.restore(std, constants=False).clip(max=np.finfo(np.float32).max)
+    return image, spread.astype(np.float32).reshape(noisy.shape)
+
+
+def _like(estimate: Array, image: Array) -> Array:
     """Give an estimate the shape and dtype of the input; only integers are rounded and clipped."""
     shaped = estimate.reshape(image.shape)
     if image.dtype.kind in "ui":

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.denoising.arrays import is_clipped, like, take_apart, with_channels
+from evodenoise.denoising.arrays import is_clipped, put_back, take_apart, with_channels
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
@@ -22,13 +21,12 @@ from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
-from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.denoising.result import Array, DenoiseResult, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.denoising.tiles import is_large
 from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import resolve_device
-from evodenoise.tvae.schedule import StopReason
 
 
 def denoise(
@@ -71,7 +69,7 @@ def denoise(
         to 1. In a large image they take turns, tile by tile.
     map_tiles : callable, optional
         Denoises the tiles of a large image, given their `TileQueue`, and yields each with its
-        number; by default here, one after the other.
+        number; by default here, on a CPU as many side by side as there are threads.
 
     Returns
     -------
@@ -183,19 +181,15 @@ def _result(
     found: Cleaned, channels: DistinctChannels, noisy: Array, impulses: int, device: str
 ) -> DenoiseResult:
     """Put channels back together, in the shape and type of the input."""
-    if not found.noise_std and not channels.missing.any():
-        image = noisy.copy()
-    else:
-        image = like(channels.restore(found.values), noisy)
-    std = channels.restore(found.std, constants=False).clip(max=np.finfo(np.float32).max)
+    image, std = put_back(channels, found.values, found.std, noisy, changed=bool(found.noise_std))
     return DenoiseResult(
         image=image,
-        std=std.astype(np.float32).reshape(noisy.shape),
+        std=std,
         noise_std=found.noise_std,
         noise_estimate=found.noise,
         free_energy=found.free_energy,
         history=found.history,
-        stop_reason=_stop_reason(found),
+        stop_reason=why_stopped(found.history, learned=found.model is not None),
         patch_size=found.patch_size,
         device=device,
         impulses=impulses,
@@ -210,13 +204,6 @@ def _result(
 def _check_model(model: Checkpoint | None) -> None:
     if model is not None and not isinstance(model, Checkpoint):
         raise ModelError(f"model is a {type(model).__name__}; give what read_model returns")
-
-
-def _stop_reason(found: Cleaned) -> StopReason:
-    """Say why training ended: after none, no more was wanted or there was nothing to learn."""
-    if not found.history:
-        return StopReason.CONVERGED if found.model is None else StopReason.EPOCHS
-    return found.history[-1].stop_reason or StopReason.STOPPED
 
 
 def train_model(

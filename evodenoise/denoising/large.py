@@ -19,13 +19,11 @@ from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
-from evodenoise.denoising.result import DenoiseResult
+from evodenoise.denoising.result import DenoiseResult, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, TileQueue, side_by_side
 from evodenoise.denoising.tiles import cut_windows
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.scratch import forget, scratch_array
-from evodenoise.tvae.schedule import StopReason
-from evodenoise.tvae.training import EpochReport
 
 
 def denoise_large(
@@ -51,7 +49,7 @@ def denoise_large(
     tools : Tools
         Randomness, a model to start from, and whom to tell.
     map_tiles : callable, optional
-        Denoises the tiles; by default here, one after the other.
+        Denoises the tiles; by default here, as many side by side as there are threads.
 
     Returns
     -------
@@ -92,7 +90,7 @@ def denoise_large(
         noise_estimate=known,
         free_energy=float(np.mean(bounds)) if bounds else math.nan,
         history=learned.history,
-        stop_reason=_stop_reason(learned.history),
+        stop_reason=why_stopped(learned.history, learned=True),
         patch_size=recipe.model.patch_size,
         device=str(tools.generator.device),
         impulses=sum(tile.impulses for tile in tiles),
@@ -144,11 +142,6 @@ def _refinement_seconds(tiles: list[DenoisedTile], seconds: float) -> float:
     refining = sum(tile.refinement_seconds for tile in tiles)
     busy = refining + sum(tile.reconstruction_seconds for tile in tiles)
     return refining * seconds / busy if busy > seconds else refining
-
-
-def _stop_reason(history: tuple[EpochReport, ...]) -> StopReason:
-    """Say why training ended; there was none if a model was brought."""
-    return (history[-1].stop_reason or StopReason.STOPPED) if history else StopReason.EPOCHS
 
 
 def _tells_nothing(sample: DistinctChannels) -> bool:

@@ -5,11 +5,10 @@ Dimensions: Y, X height and width, C channels.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from evodenoise.config.settings import Clipped, DenoiseConfig, Noise
-from evodenoise.denoising.arrays import Array, Mask, like, take_apart, with_channels
+from evodenoise.denoising.arrays import Array, Mask, put_back, take_apart, with_channels
 from evodenoise.denoising.channels import ChannelPlan
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.cleaning import Tools
@@ -138,17 +137,13 @@ class Recipe:
         channels, impulses = take_apart(with_channels(noisy), missing, config, self.plan)
         tools = Tools(generator, self.model, None, on_reconstruction, on_refinement)
         found = clean_few_counts(channels, config, self.noise, tools)
+        image, std = put_back(
+            channels, found.values, found.std, noisy, changed=bool(found.noise_std)
+        )
         inner = tile.inner
-        if not found.noise_std and not channels.missing.any():
-            image = noisy[inner]
-        else:
-            whole = channels.restore(found.values)[inner]
-            image = like(whole, noisy[inner])
-        std = channels.restore(found.std, constants=False)[inner]
-        std = std.clip(max=np.finfo(np.float32).max).astype(np.float32)
         return DenoisedTile(
-            image=image,
-            std=std.reshape(image.shape),
+            image=image[inner],
+            std=std[inner],
             impulses=int(impulses[inner].sum()),
             noise_std=found.noise_std,
             free_energy=found.free_energy,

@@ -1,5 +1,6 @@
 """What comes of denoising."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,3 +65,18 @@ class DenoiseResult:
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0
     refinement_seconds: float = 0.0
+
+
+def why_stopped(history: Sequence[EpochReport], *, learned: bool) -> StopReason:
+    """Say why training ended: after none, no more was wanted or there was nothing to learn.
+
+    Parameters
+    ----------
+    history : sequence of EpochReport
+        Of the training.
+    learned : bool
+        Whether there is a model, trained or brought.
+    """
+    if not history:
+        return StopReason.EPOCHS if learned else StopReason.CONVERGED
+    return history[-1].stop_reason or StopReason.STOPPED

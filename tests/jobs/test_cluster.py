@@ -1,7 +1,6 @@
 """A batch on a dask cluster comes out as on one machine, whatever happens to workers."""
 
 import csv
-import json
 import os
 import shlex
 import signal
@@ -10,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dask_processes import running_cluster
 from kill_test import QUICK, count, make_images
 
 from evodenoise.cli import main
@@ -161,34 +160,9 @@ def test_who_is_no_scheduler_is_given_up_in_one_line(
 @pytest.fixture(scope="module")
 def address(distributed: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a scheduler and two workers by dask's own commands, far from our files."""
-    folder = tmp_path_factory.mktemp("dask")
-    contact = folder / "scheduler.json"
     assert distributed
-    commands = (
-        f"scheduler --host 127.0.0.1 --port 0 --no-dashboard --scheduler-file {contact}",
-        f"worker --scheduler-file {contact} --nworkers 2 --nthreads 1 --no-dashboard",
-    )
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dask", *command.split()],
-            cwd=folder,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        for command in commands
-    ]
-    until = time.monotonic() + 30
-    while not contact.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    try:
-        yield str(json.loads(contact.read_text())["address"])
-    finally:
-        for process in running:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with running_cluster(tmp_path_factory.mktemp("dask")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """A large image on a dask cluster: its tiles are done by all workers, and it comes out the same."""
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import numpy as np
 import pytest
 import small_tiles
 import torch
+from dask_processes import running_cluster
 from pictures import add_noise, wave
 
 from evodenoise.denoising import tiles
@@ -46,39 +44,15 @@ SETTINGS = RunSettings(
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Start a scheduler and two workers that take small images for large ones."""
-    folder = tmp_path_factory.mktemp("dask")
-    contact, preload = folder / "scheduler.json", small_tiles.__file__
-    commands = (
-        f"scheduler --host 127.0.0.1 --port 0 --no-dashboard --scheduler-file {contact}",
-        f"worker --scheduler-file {contact} --nworkers 2 --nthreads 1 --no-dashboard "
-        f"--preload {preload}",
-    )
+    preload = Path(small_tiles.__file__)
     # What is sent to the workers is found there by the names of its modules.
-    folders = (Path(preload).parent, Path(preload).parents[1])
-    path = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dask", *command.split()],
-            cwd=folder,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
-        )
-        for command in commands
-    ]
-    until = time.monotonic() + 30
-    while not contact.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    try:
-        address = json.loads(contact.read_text())["address"]
-        with distributed.Client(address, set_as_default=False) as client:
-            yield client
-    finally:
-        for process in running:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    search = (preload.parent, preload.parents[1])
+    folder = tmp_path_factory.mktemp("dask")
+    with (
+        running_cluster(folder, preload=str(preload), search=search) as address,
+        distributed.Client(address, set_as_default=False) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
