@@ -1,5 +1,6 @@
 """Images on one device: train on some of their patches, rebuild them from all, refine."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from evodenoise.config.settings import Covariance, DenoiseConfig
+from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
+from evodenoise.patches.grid import PatchGrid
 from evodenoise.patches.lattices import choose_lattices, interleave
 from evodenoise.patches.source import PatchSource
 from evodenoise.tvae.batches import choose_batch_size, choose_workers, in_batches
@@ -30,6 +32,9 @@ from evodenoise.tvae.states import VariationalStates, initial_states
 from evodenoise.tvae.training import EpochReport, fit
 
 OnShare = Callable[[float], None]
+
+REBUILDING = 0.65
+"""Share of what is left of a time limit after training, if the estimate is to be refined, too."""
 
 
 def share_of_part(on_share: OnShare | None, place: int, count: int) -> OnShare | None:
@@ -240,7 +245,7 @@ class Denoiser:
             generator=self.generator,
         )
         total = sum(len(self._rebuilt(source)) for source in self.sources)
-        pace = Pace(total, self.deadline, on_share)
+        pace = Pace(total, self._rebuilt_by(), on_share)
         first = 0
         for source, positions in zip(self.sources, fitted.positions, strict=True):
             places = torch.full((source.grid.patches,), -1, device=source.image.device)
@@ -256,20 +261,29 @@ class Denoiser:
         """Put one image together; `places` (N,) are those of its patches in the training, or -1."""
         aggregator, bounds = PatchAggregator(source), torch.zeros((), device=places.device)
         rebuilt = self._rebuilt(source).to(places.device)
-        workers = choose_workers(places.device)
+        workers, estimates = choose_workers(places.device), 0
 
-        def estimate(some: Tensor) -> Callable[[], PatchEstimate]:
+        def estimate(some: Tensor) -> Callable[[], tuple[Tensor, PatchEstimate] | None]:
             should_stop = partial(pace.late, workers * len(some))
             mine = reconstructor.fork() if workers > 1 else reconstructor
-            known = places[some] if acquainted else None
-            return lambda: mine(source.patches(some), known, should_stop=should_stop)
+            wanted = some[self._needed(source.grid, some)] if should_stop() else some
+            if not len(wanted):
+                return lambda: None
+            known = places[wanted] if acquainted else None
+            return lambda: (
+                wanted,
+                mine(source.patches(wanted), known, should_stop=should_stop),
+            )
 
-        def add(some: Tensor, estimated: PatchEstimate) -> None:
-            nonlocal bounds
-            variance = aggregator.pixel_variance(estimated.variance)
-            weights = self._weights(reconstructor.model, variance)
-            aggregator.add(some, estimated.mean, variance, weights)
-            bounds = bounds + estimated.free_energy.sum()
+        def add(some: Tensor, made: tuple[Tensor, PatchEstimate] | None) -> None:
+            nonlocal bounds, estimates
+            if made is not None:
+                wanted, estimated = made
+                variance = aggregator.pixel_variance(estimated.variance)
+                weights = self._weights(reconstructor.model, variance)
+                aggregator.add(wanted, estimated.mean, variance, weights)
+                bounds = bounds + estimated.free_energy.sum()
+                estimates += len(wanted)
             pace.advance(len(some))
 
         size = choose_batch_size(self.config.batch_size, places.device, training=False)
@@ -278,14 +292,32 @@ class Denoiser:
             if len(some):
                 size = in_batches(some, size, estimate, add, workers=workers)
         whole = aggregator.aggregate()
-        return Rebuilt(whole.image, whole.variance, float(bounds) / len(rebuilt))
+        return Rebuilt(whole.image, whole.variance, float(bounds) / estimates)
 
     def _rebuilt(self, source: PatchSource) -> Tensor:
         """List the patches (N,) that an image is put together from."""
         # Every pixel is covered by several of them.
-        step = max(1, min(self.config.patch_step, source.grid.patch_size // 2))
-        rows, columns = source.grid.corners(step)
+        rows, columns = source.grid.corners(self._step(source.grid))
         return torch.from_numpy(rows[:, None] * source.grid.columns + columns).flatten()
+
+    def _step(self, grid: PatchGrid) -> int:
+        return max(1, min(self.config.patch_step, grid.patch_size // 2))
+
+    def _needed(self, grid: PatchGrid, places: Tensor) -> Tensor:
+        """Tell which of the patches (N,) an image needs even if there is no time for the others."""
+        step = self._step(grid)
+        wide = step * math.ceil(grid.patch_size / (2 * step))
+        rows, columns = places // grid.columns, places % grid.columns
+        down = (rows % wide == 0) | (rows == grid.rows - 1)
+        across = (columns % wide == 0) | (columns == grid.columns - 1)
+        return down & across
+
+    def _rebuilt_by(self) -> float | None:
+        """When the first estimate is to be done; the rest of the time is for refining it."""
+        if self.deadline is None or self.config.refinement is Refinement.NONE:
+            return self.deadline
+        now = time.perf_counter()
+        return now + REBUILDING * max(self.deadline - now, 0.0)
 
     def _weights(self, model: BinaryLatentVAE, variance: Tensor) -> Tensor:
         """Weigh pixels of patches by the inverse of their variance (N, D)."""

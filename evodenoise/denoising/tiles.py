@@ -91,7 +91,7 @@ def is_large(shape: tuple[int, ...]) -> bool:
 
 
 def cut_tiles(shape: tuple[int, ...], margin: int, *, side: int | None = None) -> list[Tile]:
-    """Cut pages into tiles of about the same size.
+    """Cut pages into tiles of about the same size, an even number of them if it is not one.
 
     Parameters
     ----------
@@ -108,19 +108,22 @@ def cut_tiles(shape: tuple[int, ...], margin: int, *, side: int | None = None) -
         Page by page and row by row.
     """
 
-    def cut(length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        count = math.ceil(length / (side or TILE_SIDE))
+    def cut(length: int, count: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         edges = [length * part // count for part in range(count + 1)]
         return [
             ((first, last), (max(first - margin, 0), min(last + margin, length)))
             for first, last in pairwise(edges)
         ]
 
+    down, across = (math.ceil(length / (side or TILE_SIDE)) for length in shape[1:3])
+    if down * across % 2 and down * across > 1:
+        # The last of an odd number would leave a second thread with nothing to do.
+        across += 1
     return [
         Tile(page, rows, columns, outer_rows, outer_columns)
         for page in range(shape[0])
-        for rows, outer_rows in cut(shape[1])
-        for columns, outer_columns in cut(shape[2])
+        for rows, outer_rows in cut(shape[1], down)
+        for columns, outer_columns in cut(shape[2], across)
     ]
 
 

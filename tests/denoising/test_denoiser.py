@@ -12,7 +12,7 @@ from torch import Tensor
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.denoise import DenoiseResult, denoise
-from evodenoise.denoising.denoiser import Denoiser, Fitted
+from evodenoise.denoising.denoiser import Denoiser, Fitted, Pace
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import refine
@@ -87,6 +87,26 @@ def test_patches_on_a_lattice_cover_every_pixel(
     assert np.abs(result.image - every.image).mean() < 0.25 * NOISE_STD
     if step == 1:
         np.testing.assert_array_equal(result.image, every.image)
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (5, 33), (21, 6)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_without_time_only_patches_that_are_needed_are_rebuilt(
+    added: Added, monkeypatch: pytest.MonkeyPatch, step: int, shape: tuple[int, int]
+) -> None:
+    """They cover every pixel."""
+    monkeypatch.setattr(Pace, "late", lambda pace, patches: True)
+    noisy = add_noise(wave(*shape), NOISE_STD)
+    result = denoise(noisy, replace(CONFIG, patch_step=step, time_limit=1000.0), rng=0)
+    positions = torch.cat([part[0] for part in added])
+    rows, columns = np.divmod(positions.numpy(), shape[1] - 4)
+    covered = np.zeros(shape, int)
+    for row, column in zip(rows, columns, strict=True):
+        covered[row : row + 5, column : column + 5] += 1
+    assert covered.min() >= 1
+    assert len(positions) == len(set(positions.tolist()))
+    assert covered.mean() < 5
+    assert np.isfinite(result.image).all()
 
 
 def test_without_a_covariance_all_estimates_count_the_same(added: Added) -> None:
