@@ -203,6 +203,8 @@ class DenoiseConfig:
     patch_step : int
         Distance in pixels of the patches that the image is put together from, at most half
         their side.
+    staggered : bool
+        Whether every second one of these is left out, as on the squares of a chess-board.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models; ``quick``: with fewer of
@@ -272,6 +274,7 @@ class DenoiseConfig:
     strength: float = 1.0
     clipped: Clipped = Clipped.KEEP
     patch_step: int = 1
+    staggered: bool = False
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)
@@ -294,6 +297,11 @@ class DenoiseConfig:
     learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)
     time_limit: float | None = None
     device: str = "auto"
+
+    @property
+    def rebuilt_share(self) -> float:
+        """Share of an image's patches that it is put together from."""
+        return 1 / (self.patch_step**2 * (1 + self.staggered))
 
     def __post_init__(self) -> None:
         if self.patch_size is not None:

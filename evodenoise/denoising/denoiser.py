@@ -15,7 +15,7 @@ from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
 from evodenoise.patches.grid import PatchGrid
-from evodenoise.patches.lattices import choose_lattices, interleave
+from evodenoise.patches.lattices import choose_lattices, covering_lattice, interleave
 from evodenoise.patches.source import PatchSource
 from evodenoise.tvae.batches import choose_batch_size, choose_workers, in_batches
 from evodenoise.tvae.gaps import concatenate_patches
@@ -297,15 +297,15 @@ class Denoiser:
     def _rebuilt(self, source: PatchSource) -> Tensor:
         """List the patches (N,) that an image is put together from."""
         # Every pixel is covered by several of them.
-        rows, columns = source.grid.corners(self._step(source.grid))
-        return torch.from_numpy(rows[:, None] * source.grid.columns + columns).flatten()
+        grid = source.grid
+        return covering_lattice(grid, self._step(grid), staggered=self.config.staggered)
 
     def _step(self, grid: PatchGrid) -> int:
         return max(1, min(self.config.patch_step, grid.patch_size // 2))
 
     def _needed(self, grid: PatchGrid, places: Tensor) -> Tensor:
         """Tell which of the patches (N,) an image needs even if there is no time for the others."""
-        step = self._step(grid)
+        step = self._step(grid) * (1 + self.config.staggered)
         wide = step * math.ceil(grid.patch_size / (2 * step))
         rows, columns = places // grid.columns, places % grid.columns
         down = (rows % wide == 0) | (rows == grid.rows - 1)

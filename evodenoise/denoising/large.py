@@ -112,7 +112,7 @@ def _learn(
     """Train a model, unless one was brought that is good as it is."""
     if tools.model is None or config.epochs:
         # What is left of a time limit must do for all patches of the image.
-        rebuilt = pixels // config.patch_step**2
+        rebuilt = round(pixels * config.rebuilt_share)
         return learn_few_counts(sample, config, noise, replace(tools, patches=rebuilt))
     tools.model.check_fits(sample.values.shape[-1], sample.values.shape[1:3])
     tools.model.check_noise(config)

@@ -129,7 +129,7 @@ def forecast_stages(
     visit = learning * EPOCH_SECONDS / LATTICE * config.states / STATES
     return StageSeconds(
         training=models * config.epochs * visit * _visited(config, height, width),
-        rebuilding=learning * pixels * REBUILD_SECONDS / config.patch_step**2,
+        rebuilding=learning * pixels * REBUILD_SECONDS * config.rebuilt_share,
         refining=colour * pixels * _grouping(config),
         visit=visit,
     )

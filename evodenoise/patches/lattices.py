@@ -1,4 +1,4 @@
-"""Which patches to train on: sub-lattices of the positions, taken in turn."""
+"""Which patches to train on, and which to rebuild: sub-lattices of the positions."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from evodenoise.patches.grid import PatchGrid
 from evodenoise.patches.source import PatchSource
 
 
@@ -63,3 +64,30 @@ def interleave(lattices: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     rounds = max(map(len, numbered))
     joined = [torch.cat([own[turn % len(own)] for own in numbered]) for turn in range(rounds)]
     return [lattice for lattice in joined if len(lattice)]
+
+
+def covering_lattice(grid: PatchGrid, step: int, *, staggered: bool = False) -> Tensor:
+    """List positions that are spread evenly and cover the image.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        All positions.
+    step : int
+        Distance of the rows, and of the columns, in pixels; the last ones are among them.
+    staggered : bool
+        Leave out every second position, but for those at the border.
+
+    Returns
+    -------
+    Tensor of int64, shape (N,)
+        Their numbers.
+    """
+    rows, columns = (torch.from_numpy(each) for each in grid.corners(step))
+    places = rows[:, None] * grid.columns + columns
+    if not staggered:
+        return places.flatten()
+    down, across = torch.arange(len(rows))[:, None], torch.arange(len(columns))
+    kept = (down + across) % 2 == 0
+    kept[[0, -1]] = kept[:, [0, -1]] = True
+    return places[kept]

@@ -90,14 +90,20 @@ def test_patches_on_a_lattice_cover_every_pixel(
 
 
 @pytest.mark.parametrize("shape", [(20, 24), (5, 33), (21, 6)])
-@pytest.mark.parametrize("step", [1, 2])
-def test_without_time_only_patches_that_are_needed_are_rebuilt(
-    added: Added, monkeypatch: pytest.MonkeyPatch, step: int, shape: tuple[int, int]
+@pytest.mark.parametrize(("step", "staggered"), [(1, False), (1, True), (2, False)])
+@pytest.mark.parametrize("late", [True, False])
+def test_patches_that_are_rebuilt_cover_the_image(
+    added: Added,
+    monkeypatch: pytest.MonkeyPatch,
+    late: bool,
+    step: int,
+    staggered: bool,
+    shape: tuple[int, int],
 ) -> None:
-    """They cover every pixel."""
-    monkeypatch.setattr(Pace, "late", lambda pace, patches: True)
-    noisy = add_noise(wave(*shape), NOISE_STD)
-    result = denoise(noisy, replace(CONFIG, patch_step=step, time_limit=1000.0), rng=0)
+    """Without time, only the few that are needed for that are."""
+    monkeypatch.setattr(Pace, "late", lambda *_: late)
+    config = replace(CONFIG, patch_step=step, staggered=staggered, time_limit=1000.0)
+    result = denoise(add_noise(wave(*shape), NOISE_STD), config, rng=0)
     positions = torch.cat([part[0] for part in added])
     rows, columns = np.divmod(positions.numpy(), shape[1] - 4)
     covered = np.zeros(shape, int)
@@ -105,7 +111,7 @@ def test_without_time_only_patches_that_are_needed_are_rebuilt(
         covered[row : row + 5, column : column + 5] += 1
     assert covered.min() >= 1
     assert len(positions) == len(set(positions.tolist()))
-    assert covered.mean() < 5
+    assert covered.mean() < (5 if late else 26 * config.rebuilt_share + 5)
     assert np.isfinite(result.image).all()
 
 

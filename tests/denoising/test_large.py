@@ -16,7 +16,7 @@ from evodenoise.denoising import tiles
 from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
 from evodenoise.denoising.noise_level import estimate_noise
 from evodenoise.denoising.recipe import DenoisedTile
-from evodenoise.denoising.tile_queue import TileQueue
+from evodenoise.denoising.tile_queue import TileQueue, threads_of_a_tile
 from evodenoise.errors import ConfigError
 from evodenoise.tvae.training import EpochReport
 
@@ -33,6 +33,7 @@ CONFIG = DenoiseConfig(
     group_step=4,
     settling_rounds=2,
     batch_size=512,
+    gradient_batch_size=128,
     refinement=Refinement.GAUSSIAN,
     device="cpu",
 )
@@ -143,7 +144,8 @@ def test_progress_is_that_of_all_tiles() -> None:
     )
     for shares in (rebuilt, refined):
         assert shares == sorted(shares)
-        assert 0 == shares[0] < shares[1] <= 0.12
+        assert shares[0] == 0
+        assert min(share for share in shares if share) <= 0.12
         assert shares[-1] == pytest.approx(1)
     assert len(epochs) == CONFIG.epochs
 
@@ -157,7 +159,9 @@ def test_tiles_may_be_done_anywhere_and_in_any_order(monkeypatch: pytest.MonkeyP
         assert queue.take() is None
         for call, recipe in map(pickle.loads, reversed(sent)):
             numbers.append(call.number)
-            yield call.number, call.carry_out(recipe)
+            with threads(threads_of_a_tile(torch.get_num_threads())):
+                done = call.carry_out(recipe)
+            yield call.number, done
 
     noisy = NOISY[:100, :80].copy()
     noisy[20:30, 20:30] = np.nan
