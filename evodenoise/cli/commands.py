@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import typer
 
 from evodenoise.cli import benchmark, compare, denoise, info, presets
-from evodenoise.cli.completion import INSTRUCTION, take_command
+from evodenoise.cli.completion import COMPLETION_OPTIONS, INSTRUCTION, take_command
 from evodenoise.cli.option import Command
+from evodenoise.cli.options import HELP_ALL
 from evodenoise.errors import ExitCode, UsageError
 
 COMMANDS: Mapping[str, Command] = {
@@ -48,7 +49,8 @@ def call(words: list[str]) -> ExitCode:
     completing = INSTRUCTION in os.environ
     if completing:  # the shell asks, in words of its own
         command = COMMANDS.get(take_command(os.environ) or "", DENOISE)
-    app = command.app(completion=completing or command is DENOISE)
+    whole = completing or any(word in (HELP_ALL, *COMPLETION_OPTIONS) for word in words)
+    app = command.app(completion=completing or (whole and command is DENOISE), whole=whole)
     try:
         return ExitCode(app(words, prog_name=name, standalone_mode=False) or ExitCode.DONE)
     except typer.TyperException as error:

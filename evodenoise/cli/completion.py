@@ -7,6 +7,9 @@ from pathlib import Path
 INSTRUCTION = "_EVODENOISE_COMPLETE"
 """Set by the shell when it asks for completions."""
 
+COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
+"""Typer's own."""
+
 COMMAND_NAMES = ("benchmark", "compare", "info", "presets")
 """What a first word may be beside a file."""
 

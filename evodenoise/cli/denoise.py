@@ -8,7 +8,7 @@ from evodenoise.cli.many import denoise_many
 from evodenoise.cli.models import Sharing
 from evodenoise.cli.one import denoise_one
 from evodenoise.cli.option import Command, Given
-from evodenoise.cli.options import OF_DENOISING, make, make_run_settings
+from evodenoise.cli.options import COMMON, OF_DENOISING, make, make_run_settings
 from evodenoise.cli.output import Voice, describe_shard, print_plan, print_records
 from evodenoise.cli.request import Request, check_names, check_request, list_idle_options
 from evodenoise.cli.streams import goes_to_stdout, open_streams
@@ -28,6 +28,8 @@ evodenoise noisy.png -o clean.png --reference gt.png
 evodenoise shots/ -o cleaned/ -r --skip-existing --report cleaned.csv
 
 evodenoise 'raw/*.tif' --suffix _clean --figure figures/ -j 2
+
+[bold]evodenoise --help-all[/bold] shows all options: formats, noise, model, clusters, ...
 
 [bold]Other commands[/bold], each with its own --help
 
@@ -111,4 +113,4 @@ def _end_without_work(ledger: Ledger, voice: Voice, *, dry_run: bool) -> ExitCod
     return ExitCode.DONE
 
 
-COMMAND = Command(denoise, OF_DENOISING, EPILOG)
+COMMAND = Command(denoise, OF_DENOISING, EPILOG, COMMON)

@@ -41,7 +41,7 @@ def _parts(command: TyperCommand, context: typer.Context) -> Iterator[Renderable
     parameters = [
         each
         for each in command.get_params(context)
-        if isinstance(each, (TyperArgument, TyperOption))
+        if isinstance(each, (TyperArgument, TyperOption)) and not each.hidden
     ]
     panels = list(dict.fromkeys(_panel(each) for each in parameters))
     for each in sorted(parameters, key=lambda each: panels.index(_panel(each))):

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -53,7 +53,7 @@ class Option:
     read: Callable[[Any], Any] = lambda value: value
     more: Mapping[str, Any] = field(default_factory=dict)
 
-    def parameter(self, name: str) -> inspect.Parameter:
+    def parameter(self, name: str, *, hidden: bool = False) -> inspect.Parameter:
         """Return it as a parameter of a function, as Typer reads them."""
         if not self.names:
             argument = typer.Argument(
@@ -67,6 +67,7 @@ class Option:
             help=self.help + shown,
             show_default=False,
             rich_help_panel=self.panel,
+            hidden=hidden,
             **self.more,
         )
         return _parameter(name, Annotated[self.kind | None, option], None)
@@ -89,19 +90,24 @@ class Command:
         What may be typed, by name, in the order of the help.
     epilog : str
         Below the help.
+    common : collection of str
+        The options that the short help shows; all, if there are none.
     """
 
     work: Callable[[Given], ExitCode]
     options: Mapping[str, Option]
     epilog: str = ""
+    common: Collection[str] = ()
 
-    def app(self, *, completion: bool = False) -> typer.Typer:
+    def app(self, *, completion: bool = False, whole: bool = True) -> typer.Typer:
         """Make a Typer application of it.
 
         Parameters
         ----------
         completion : bool
             Whether it has the options that set up completion in a shell.
+        whole : bool
+            Whether its help shows all options.
         """
         app = typer.Typer(
             add_completion=completion, rich_markup_mode="rich", pretty_exceptions_enable=False
@@ -109,10 +115,10 @@ class Command:
         register = app.command(
             cls=_TyperCommand, help=self.work.__doc__, epilog=self.epilog, add_help_option=False
         )
-        register(self._function())
+        register(self._function(self.options if whole or not self.common else self.common))
         return app
 
-    def _function(self) -> Callable[..., ExitCode]:
+    def _function(self, shown: Collection[str]) -> Callable[..., ExitCode]:
         """Return a function whose parameters are the options."""
 
         def command(**values: Any) -> ExitCode:
@@ -121,7 +127,10 @@ class Command:
                 {name: self.options[name].read(value) for name, value in typed.items()}
             )
 
-        parameters = [option.parameter(name) for name, option in self.options.items()]
+        parameters = [
+            option.parameter(name, hidden=name not in shown)
+            for name, option in self.options.items()
+        ]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 

@@ -25,6 +25,8 @@ from evodenoise.jobs.shards import Shard
 FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
 MODEL, RUN, OTHER = "Model", "Run", "Other"
 
+HELP_ALL = "--help-all"
+
 Settings = TypeVar("Settings")
 
 
@@ -278,8 +280,18 @@ OF_DENOISING: Mapping[str, Option] = {
         "-h --help", bool, "", OTHER, None,
         "Show this help and exit.",
         more={"callback": _print_help, "is_eager": True}),
+    "help_all": Option(
+        HELP_ALL, bool, "", OTHER, None,
+        "Show all options and exit.",
+        more={"callback": _print_help, "is_eager": True}),
 }
 """Those of `evodenoise FILE...`, all of them."""
+
+COMMON = (
+    "files", "output", "overwrite", "skip_existing", "mask", "recursive", "reference", "report",
+    "figure", "preset", "time_limit", "sigma", "device", "json", "version", "help", "help_all",
+)
+"""Those of them that people need most."""
 
 OF_OTHERS: Mapping[str, Option] = {
     "file": Option(

@@ -24,7 +24,7 @@ from rich.text import Text
 import evodenoise
 from evodenoise.cli import main
 from evodenoise.cli.commands import COMMANDS, DENOISE
-from evodenoise.cli.options import OF_DENOISING
+from evodenoise.cli.options import COMMON, OF_DENOISING
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.errors import TrainingError
 
@@ -479,7 +479,10 @@ def help_texts() -> dict[str, str]:
     return {
         name: " ".join(
             subprocess.run(
-                [sys.executable, "-m", "evodenoise", *name.split(), "--help"],
+                [
+                    *[sys.executable, "-m", "evodenoise", *name.split()],
+                    "--help" if name else "--help-all",
+                ],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -503,11 +506,12 @@ def test_every_option_has_a_help_text_and_stands_in_the_help(
         assert f" {each} " in help_texts[name]
 
 
+@pytest.mark.parametrize("word", ["--help", "--help-all"])
 @pytest.mark.parametrize("columns", [30, 40, 59])
-def test_the_help_can_be_read_on_a_narrow_screen(columns: int) -> None:
+def test_the_help_can_be_read_on_a_narrow_screen(columns: int, word: str) -> None:
     """Each option on a line of its own, and its text below, as wide as the screen."""
     done = subprocess.run(
-        [sys.executable, "-m", "evodenoise", "--help"],
+        [sys.executable, "-m", "evodenoise", word],
         capture_output=True,
         text=True,
         check=True,
@@ -516,7 +520,11 @@ def test_the_help_can_be_read_on_a_narrow_screen(columns: int) -> None:
     )
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert max(map(len, lines)) <= columns
-    for option in OF_DENOISING.values():
+    shown = COMMON if word == "--help" else OF_DENOISING
+    heads = [line for line in lines if line.startswith("  ") and line[2:3] not in ("", " ")]
+    assert len(heads) == len(shown) + 2 * (word == "--help-all")
+    for name in shown:
+        option = OF_DENOISING[name]
         head = f"  {', '.join(option.names.split())} {option.metavar}".rstrip()
         place = lines.index(head if option.names else f"  {option.metavar}")
         below = itertools.takewhile(lambda line: line.startswith(6 * " "), lines[place + 1 :])
