@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evodenoise.config.settings import DenoiseConfig
     from evodenoise.denoising.checkpoint import read_model
     from evodenoise.denoising.denoise import denoise, denoise_stack, train_model
+    from evodenoise.denoising.denoise_tvae import denoise_tvae
     from evodenoise.denoising.noise_level import estimate_noise
     from evodenoise.denoising.result import DenoiseResult
     from evodenoise.noise.record_file import read_noise_file
@@ -22,6 +23,7 @@ __all__ = [
     "__version__",
     "denoise",
     "denoise_stack",
+    "denoise_tvae",
     "estimate_noise",
     "preset_config",
     "read_model",
@@ -34,6 +36,7 @@ _HOMES = {
     "DenoiseResult": "denoising.result",
     "denoise": "denoising.denoise",
     "denoise_stack": "denoising.denoise",
+    "denoise_tvae": "denoising.denoise_tvae",
     "estimate_noise": "denoising.noise_level",
     "preset_config": "config.presets",
     "read_model": "denoising.checkpoint",
