@@ -55,7 +55,7 @@ def _describe(name: str, command: Command) -> Iterator[str]:
     panels = list(dict.fromkeys(option.panel for option in options))
     options.sort(key=lambda option: panels.index(option.panel))
     for panel, members in groupby(options, key=lambda option: option.panel):
-        yield from ("", f"### {panel} {{ #{_anchor(name, panel)} }}", "")
+        yield from ("", f"### {panel}", "")
         yield from ("| option | | default |", "|---|---|---|")
         yield from map(_row, members)
 
@@ -71,10 +71,6 @@ def _cell(text: str) -> str:
 
 def _plain(text: str) -> str:
     return MARKUP.sub("", text)
-
-
-def _anchor(name: str, panel: str) -> str:
-    return f"{name} {panel}".lower().replace(" ", "-")
 
 
 if __name__ == "__main__":

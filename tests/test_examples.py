@@ -40,6 +40,15 @@ def test_the_library_example_writes_a_better_picture(tmp_path: Path) -> None:
         assert picture.size == (160, 160)
 
 
+def test_a_dask_array_is_denoised_block_by_block() -> None:
+    pytest.importorskip("dask.array")
+    command = [sys.executable, str(EXAMPLES / "dask_array.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    before, after = map(float, re.findall(r"0\.\d+", done.stdout))
+    assert after < before / 3
+
+
 def test_known_noise_is_compared_with_what_is_read() -> None:
     """A row each for nine sorts of noise; white noise of a small picture is read well."""
     options = ["--pictures", "camera", "--side", "96"]

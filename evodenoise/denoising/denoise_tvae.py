@@ -83,7 +83,7 @@ def denoise_tvae(
     ----------
     .. [1] J. Drefs, E. Guiraud, F. Panagiotou, J. Lücke, "Direct evolutionary optimization of
        variational autoencoders with binary latents", ECML PKDD 2022.
-       :DOI:`10.1007/978-3-031-26409-2_22`
+       doi 10.1007/978-3-031-26409-2_22.
 
     Examples
     --------

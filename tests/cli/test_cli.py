@@ -541,17 +541,6 @@ def test_the_help_names_the_other_commands(help_texts: dict[str, str]) -> None:
         assert f"evodenoise {name}" in help_texts[""]
 
 
-def test_the_readme_shows_the_help(help_texts: dict[str, str]) -> None:
-    """How to bring it up to date stands in CONTRIBUTING.md."""
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- help:begin -->")[2].partition("<!-- help:end -->")[0]
-
-    def words(text: str) -> list[str]:
-        return sorted(re.findall(r"[^\s─│╭╮╰╯`]+", text.replace("```text", "")))
-
-    assert words(shown) == words(help_texts[""])
-
-
 def test_without_arguments_it_prints_its_help() -> None:
     done = subprocess.run([COMMAND], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -218,11 +218,11 @@ def test_a_thumbnail_in_exif_is_not_lost_in_silence(
             assert picture.info["exif"] == block
 
 
-# --- what the README says
+# --- what the documentation says
 
 
 def row(known: Format) -> str:
-    """Describe a format as the README does."""
+    """Describe a format as the documentation does."""
     colours = [{1: "gray", 3: "RGB"}.get(count, f"{count} channels") for count in known.channels]
     cells = [
         f"{known.name} ({', '.join(f'`{ending}`' for ending in known.endings)})",
@@ -235,9 +235,9 @@ def row(known: Format) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def test_the_table_of_formats_in_the_readme() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- formats:begin -->")[2].partition("<!-- formats:end -->")[0]
+def test_the_table_of_formats_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    shown = page.partition("<!-- formats:begin -->")[2].partition("<!-- formats:end -->")[0]
     header, _, *rows = shown.strip().splitlines()
     assert header.count("|") == 7
     assert rows == [row(known) for known in ALL]

@@ -1,0 +1,139 @@
+"""README and documentation: what they show runs, and what they say of commands is so."""
+
+import doctest
+import importlib
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import add_noise, as_dtype, wave
+from PIL import Image
+
+import evodenoise
+from evodenoise.cli import main
+
+tifffile = pytest.importorskip("tifffile")
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+QUICK = ["--epochs", "1", "--refine", "none"]
+
+
+def list_commands() -> Iterator[object]:
+    """List the commands of our own in the pages; those that need other machines are left out."""
+    seen = set()
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("evodenoise ") and line not in seen:
+                    seen.add(line)
+                    yield pytest.param(line, id=f"{page.stem}: {line}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the files that the pages speak of, small ones."""
+    home = tmp_path_factory.mktemp("docs")
+    gray = as_dtype(add_noise(wave(24, 20), 20), "uint8")
+    colour = as_dtype(add_noise(wave(24, 20, channels=3), 20), "uint8")
+    for name in ("noisy.png", "gt.png", "clean.png", "first.tif", "second.tif", "large.tif"):
+        Image.fromarray(gray).save(home / name)
+    for name in ("photo.jpg", "scan.tif"):
+        Image.fromarray(colour).save(home / name)
+    mask = np.zeros((24, 20), np.uint8)
+    mask[4:7, 8:12] = 255
+    Image.fromarray(mask).save(home / "scratches.png")
+    frame = gray.astype(np.uint16) * 16
+    for name in ("cells.tif", "dark.tif", "calibration.tif"):
+        tifffile.imwrite(home / name, frame)
+    tifffile.imwrite(home / "series.tif", np.stack([frame] * 2), imagej=True)
+    for name in ("shots", "scans", "night", "raw"):
+        (home / name).mkdir()
+        for number in range(2):
+            Image.fromarray(gray).save(home / name / f"{number}.tif")
+    fits = pytest.importorskip("astropy.io.fits")
+    fits.writeto(home / "m51.fits", frame)
+    fits.writeto(home / "bad.fits", mask)
+    assert main(["info", str(home / "dark.tif"), "--save-noise", str(home / "camera.noise")]) == 0
+    return home
+
+
+@pytest.mark.parametrize("line", [*list_commands()])
+def test_every_command_that_is_shown_runs(
+    line: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--scheduler" in line:
+        pytest.skip("needs a cluster; tests/jobs/test_cluster.py has one")
+    monkeypatch.chdir(folder)
+    words = shlex.split(line)[1:]
+    if words[0] not in ("info", "compare", "presets", "benchmark", "--help-all"):
+        kept = "--load-model" in words
+        words += ["--overwrite"] * ("--skip-existing" not in words) + ["--threads", "1"]
+        words += [] if kept or "--epochs" in words else QUICK
+    elif "--save-noise" in words:
+        words.append("--overwrite")
+    assert main(words) == 0
+
+
+def test_the_python_that_is_shown_runs() -> None:
+    page = (ROOT / "docs/tutorials/python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    names: dict[str, object] = {}
+    exec("\n".join(blocks), names)
+    assert np.isfinite(np.asarray(names["clean"])).all()
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    """`python docs/make_commands.py` brings it up to date."""
+    script = ROOT / "docs/make_commands.py"
+    spec = importlib.util.spec_from_file_location("make_commands", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.make_page()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_bytes()) < 7 * 1024
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    for needed in ("sphinx", "myst_parser", "numpydoc", "pydata_sphinx_theme", "sphinx_copybutton"):
+        pytest.importorskip(needed, reason="needs evodenoise[docs]")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees"), str(ROOT / "docs"), str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "site/commands.html").exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(evodenoise.__all__) - {"__version__"}))
+def test_examples_in_docstrings_run(name: str) -> None:
+    home = importlib.import_module(getattr(evodenoise, name).__module__)
+    tests = doctest.DocTestFinder(recurse=False).find(getattr(evodenoise, name), name, home)
+    runner = doctest.DocTestRunner()
+    for test in tests:
+        runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0
