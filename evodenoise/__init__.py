@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from evodenoise.config.presets import preset_config
     from evodenoise.config.settings import DenoiseConfig
     from evodenoise.denoising.checkpoint import read_model
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from evodenoise.denoising.result import DenoiseResult
     from evodenoise.noise.record_file import read_noise_file
 
-__version__ = "0.1.0"
 __all__ = [
     "DenoiseConfig",
     "DenoiseResult",
@@ -46,10 +46,21 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily, so that `evodenoise --help` does not wait for torch.
+    # Lazily, so that `evodenoise --help` does not wait for torch, nor for what is installed.
+    if name == "__version__":
+        return _version()
     if name in _HOMES:
         return getattr(import_module(f"evodenoise.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("evodenoise")
+    except PackageNotFoundError:  # run from a copy that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

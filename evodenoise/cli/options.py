@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import typer
 
-from evodenoise import __version__
 from evodenoise.cli.completion import complete_path
 from evodenoise.cli.models import Sharing
 from evodenoise.cli.option import Given, Option
@@ -62,6 +61,8 @@ def _print_help(context: typer.Context, wanted: bool) -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from evodenoise import __version__
+
         typer.echo(f"evodenoise {__version__}")
         raise typer.Exit
 
