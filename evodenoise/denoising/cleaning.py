@@ -342,19 +342,20 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
         tools.on_reconstruction(0.0)
     first = list(denoiser.rebuild(fitted, tools.on_reconstruction))
     rebuilt = _now(denoiser.generator)
-    refined = []
+    refined, variances = [], []
     for place, (source, page) in enumerate(zip(denoiser.sources, first, strict=True)):
         on_share = share_of_part(tools.on_refinement, place, len(first))
         if on_share is not None:
             on_share(0.0)
         refined.append(denoiser.refine(source, page.image, on_share))
+        variances.append(denoiser.error_variance(fitted, page, refined[-1]))
         if on_share is not None:
             synchronise(denoiser.generator.device)
             on_share(1.0)
     estimate = torch.stack(refined).cpu().numpy()
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
-    variance = torch.stack([page.variance for page in first]).cpu().numpy()
+    variance = torch.stack(variances).cpu().numpy()
     return _Outcome(
         fitted,
         history,

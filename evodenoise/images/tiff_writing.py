@@ -7,12 +7,16 @@ from typing import IO, Any, Literal, NamedTuple, cast
 import tifffile
 
 from evodenoise.images import tiff_exif, tiff_tags
+from evodenoise.images.axes import Array
 from evodenoise.images.format import WriteOptions
 from evodenoise.images.image import EXIF, ICC_PROFILE, RESOLUTION, XMP, Image
 from evodenoise.images.tiff_values import ForgettingStream, for_writer
 
 _BYTE = 1  # a type of tags
 _GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
+UNCERTAINTY = "standard deviation of the errors"
+"""Description of its pages."""
+
 _NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
 _LARGEST_CLASSIC = 2**32 - 2**25
 """Bytes of pixels in a file whose offsets have 32 bits, with room for the tags."""
@@ -74,7 +78,7 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     with tifffile.TiffWriter(
         cast(IO[bytes], ForgettingStream(stream, planes)),
         byteorder=encoding.byteorder,
-        bigtiff=encoding.bigtiff or planes.nbytes > _LARGEST_CLASSIC,
+        bigtiff=encoding.bigtiff or _bytes(planes, image) > _LARGEST_CLASSIC,
         imagej=False,
         ome=False,
     ) as writer:
@@ -89,6 +93,7 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
                 **encoding.page,
                 **tiff_tags.settings(tags[place] if tags else ()),
             )
+        _write_uncertainty(writer, image, encoding.byteorder)
     in_order = [native.exif[place] for place in encoding.order if native.exif]
     tiff_exif.append_directories(stream, in_order, encoding.byteorder)
 
@@ -124,7 +129,31 @@ def _write_foreign(stream: IO[bytes], image: Image) -> None:
         "extratags": extra,
     }
     settings |= for_writer(raster, byteorder, settings)
-    tifffile.imwrite(
-        stream, byteorder=byteorder, bigtiff=raster.nbytes > _LARGEST_CLASSIC, **settings
-    )
+    bigtiff = _bytes(raster, image) > _LARGEST_CLASSIC
+    with tifffile.TiffWriter(stream, byteorder=byteorder, bigtiff=bigtiff) as writer:
+        writer.write(**settings)
+        _write_uncertainty(writer, image, byteorder)
     tiff_exif.append_directories(stream, [directories], byteorder)
+
+
+def _bytes(values: Array, image: Image) -> int:
+    """Count the bytes of all pages."""
+    return int(values.nbytes + (0 if image.uncertainty is None else image.uncertainty.nbytes))
+
+
+def _write_uncertainty(
+    writer: tifffile.TiffWriter, image: Image, byteorder: Literal["<", ">"]
+) -> None:
+    """Append the standard deviation of the errors, a page for each of the image's."""
+    if image.uncertainty is None:
+        return
+    pages = image.uncertainty if image.is_stack else image.uncertainty[None]
+    pages = pages.reshape(*pages.shape[:3], -1)
+    settings: dict[str, Any] = {"photometric": "rgb" if image.channels == 3 else "minisblack"}
+    if image.channels == 1:
+        pages = pages[..., 0]
+    else:
+        settings["planarconfig"] = "contig"
+    for page in pages:
+        values = for_writer(page, byteorder, settings)
+        writer.write(**values, metadata=None, software=False, description=UNCERTAINTY, **settings)

@@ -1,5 +1,6 @@
 """What came of an image of a run, and how it is told."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,17 @@ class JobResult:
         known = self.denoised.clipped and self.prepared.model is None
         return self.prepared.config.clipped if known else None
 
+    @property
+    def estimated_psnr(self) -> float | None:
+        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors."""
+        from evodenoise.denoising.result import integer_span
+
+        reference = self.prepared.reference
+        kind = self.prepared.image.pixels.dtype
+        span = integer_span(kind) if reference is None else reference.data_range
+        psnr = self.denoised.estimated_psnr(span)
+        return psnr if math.isfinite(psnr) else None
+
     def describe(self) -> str:
         """Say in a few words what was found."""
         found = describe_findings(
@@ -97,6 +109,7 @@ class JobResult:
             self.noise_kind,
             self.denoised.impulses,
             self.clipped,
+            self.estimated_psnr,
         )
         return ", ".join([self.prepared.describe(), *found])
 
@@ -119,7 +132,12 @@ class JobResult:
 
 
 def describe_findings(
-    std: float, source: str, kind: str, impulses: int, clipped: str | None
+    std: float,
+    source: str,
+    kind: str,
+    impulses: int,
+    clipped: str | None,
+    psnr: float | None,
 ) -> list[str]:
     """Say what was found in an image.
 
@@ -135,6 +153,8 @@ def describe_findings(
         Pixels that were found to be impulses.
     clipped : str or None
         What became of clipped values, if there were any: a `Clipped`.
+    psnr : float or None
+        Estimated of the result, in dB, if anything is known of its errors.
 
     Returns
     -------
@@ -150,4 +170,6 @@ def describe_findings(
         found.append(plural(impulses, "impulse"))
     if clipped is not None:
         found.append(f"clipped values {CLIPPED_WORDS[Clipped(clipped)]}")
+    if psnr is not None:
+        found.append(f"PSNR about {psnr:.1f} dB (estimated)")
     return found
