@@ -348,7 +348,7 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
         if on_share is not None:
             on_share(0.0)
         refined.append(denoiser.refine(source, page.image, on_share))
-        variances.append(denoiser.error_variance(fitted, page, refined[-1]))
+        variances.append(denoiser.error_variance(source, fitted, page, refined[-1]))
         if on_share is not None:
             synchronise(denoiser.generator.device)
             on_share(1.0)

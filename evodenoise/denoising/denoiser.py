@@ -344,11 +344,15 @@ class Denoiser:
             on_share=on_share,
         )
 
-    def error_variance(self, fitted: Fitted, first: Rebuilt, refined: Tensor) -> Tensor:
+    def error_variance(
+        self, source: PatchSource, fitted: Fitted, first: Rebuilt, refined: Tensor
+    ) -> Tensor:
         """Predict the variance (Y, X, C) of the errors of an estimate; 0: nothing is known of it.
 
         Parameters
         ----------
+        source : PatchSource
+            The image.
         fitted : Fitted
             From `train`.
         first : Rebuilt
@@ -365,8 +369,10 @@ class Denoiser:
             first.variance,
             first.disagreement,
             refined - first.image,
+            source.image - refined,
             self.noise_variance,
             self.config.refinement if is_refined else Refinement.NONE,
+            source.missing,
         )
 
 

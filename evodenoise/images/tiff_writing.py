@@ -1,9 +1,12 @@
 """Writing TIFF: what was read from such a file as it was, other images with what TIFF can hold."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal, NamedTuple, cast
 
+import numpy as np
 import tifffile
 
 from evodenoise.images import tiff_exif, tiff_tags
@@ -15,7 +18,7 @@ from evodenoise.images.tiff_values import ForgettingStream, for_writer
 _BYTE = 1  # a type of tags
 _GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
 UNCERTAINTY = "standard deviation of the errors"
-"""Description of its pages."""
+"""Name of its pages in their descriptions."""
 
 _NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
 _LARGEST_CLASSIC = 2**32 - 2**25
@@ -104,6 +107,18 @@ def drops(image: Image) -> tuple[str, ...]:
     return ("the thumbnail in EXIF",) if block and tiff_exif.has_thumbnail(block) else ()
 
 
+def takes_pages(image: Image) -> bool:
+    """Tell whether pages can follow: not where the first one describes all that there is."""
+    encoding, native = image.encoding, image.metadata.native
+    if not isinstance(encoding, Encoding):
+        return True
+    if len(encoding.order) < image.samples.size // math.prod(encoding.page_shape):
+        return False
+    tags = native.tags[0] if native and native.tags else ()
+    said = [tag.value for tag in tags if tag.code == tiff_tags.DESCRIPTION]
+    return not any(text.startswith(b"ImageJ=") or b"<OME" in text for text in said)
+
+
 def _write_foreign(stream: IO[bytes], image: Image) -> None:
     """Write what was read from a file of another format."""
     shared = image.metadata.shared
@@ -144,16 +159,24 @@ def _bytes(values: Array, image: Image) -> int:
 def _write_uncertainty(
     writer: tifffile.TiffWriter, image: Image, byteorder: Literal["<", ">"]
 ) -> None:
-    """Append the standard deviation of the errors, a page for each of the image's."""
+    """Append the standard deviation of the errors; channels that are no colours get a page each.
+
+    The strips are unlike those of any other page, lest readers take these for further ones of it.
+    """
     if image.uncertainty is None:
         return
     pages = image.uncertainty if image.is_stack else image.uncertainty[None]
-    pages = pages.reshape(*pages.shape[:3], -1)
-    settings: dict[str, Any] = {"photometric": "rgb" if image.channels == 3 else "minisblack"}
-    if image.channels == 1:
-        pages = pages[..., 0]
-    else:
+    colours = image.channels == 3
+    if not colours:
+        pages = np.moveaxis(pages.reshape(*pages.shape[:3], -1), 3, 1)
+        pages = pages.reshape(-1, *pages.shape[2:])
+    settings: dict[str, Any] = {
+        "photometric": "rgb" if colours else "minisblack",
+        "rowsperstrip": max(1, pages.shape[1] // 3),
+        "description": json.dumps({"shape": pages.shape[1:], "Name": UNCERTAINTY}),
+    }
+    if colours:
         settings["planarconfig"] = "contig"
     for page in pages:
         values = for_writer(page, byteorder, settings)
-        writer.write(**values, metadata=None, software=False, description=UNCERTAINTY, **settings)
+        writer.write(**values, metadata=None, software=False, **settings)
