@@ -12,6 +12,7 @@ from torch import Tensor
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.error_bars import error_variance
+from evodenoise.denoising.whiteness import structured_share
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
@@ -374,6 +375,25 @@ class Denoiser:
             self.config.refinement if is_refined else Refinement.NONE,
             source.missing,
         )
+
+    def structured_share(self, source: PatchSource, refined: Tensor) -> float:
+        """Return the share of an image in which its residual is not white, as its noise is.
+
+        Parameters
+        ----------
+        source : PatchSource
+            The image.
+        refined : Tensor, shape (Y, X, C)
+            From `refine`.
+
+        Returns
+        -------
+        float
+            nan: the noise is not white, or there is none.
+        """
+        if self.spectrum is not None or self.noise_variance == 0:
+            return math.nan
+        return structured_share(source.image - refined, source.missing)
 
 
 class Pace:

@@ -36,6 +36,9 @@ class DenoiseResult:
         What is known of its noise: given, or read off the image.
     free_energy : float
         Mean over all patches, in nats per patch of pixel values; nan where nothing was trained.
+    structured : float
+        Share of the picture, from 0 to 1, in which what was taken away is not white noise, see
+        `evodenoise.denoising.whiteness`; nan where the noise itself is not, or there is none.
     history : tuple of EpochReport
         One report an epoch.
     stop_reason : StopReason
@@ -63,6 +66,7 @@ class DenoiseResult:
     stop_reason: StopReason
     patch_size: int | None
     device: str
+    structured: float = math.nan
     impulses: int = 0
     clipped: bool = False
     model: Checkpoint | None = None
@@ -94,6 +98,12 @@ class DenoiseResult:
         rmse = self.estimated_rmse
         known = rmse > 0 and data_range > 0
         return 20 * math.log10(data_range / rmse) if known else math.nan
+
+
+def finite_mean(values: Sequence[float]) -> float:
+    """Average what is known; nan: nothing is."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def integer_span(dtype: np.dtype[Any]) -> float | None:

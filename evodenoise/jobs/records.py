@@ -62,6 +62,7 @@ COLUMNS: Mapping[str, type] = {
     "ssim_noisy": float,
     "ssim": float,
     "estimated_psnr": float,
+    "structured": float,
     "warnings": list,
 }
 """What a record tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
@@ -176,6 +177,7 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "ssim_noisy": before and before.ssim,
         "ssim": after and after.ssim,
         "estimated_psnr": result.estimated_psnr,
+        "structured": denoised.structured,
         "warnings": _lines(result.warnings()),
     }
     record = prepared_record(result.prepared, settings, Status.DONE)

@@ -1,0 +1,61 @@
+"""Whether residuals are told from noise."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pictures import add_noise, wave
+from scipy.stats import chi2
+
+from evodenoise.config.settings import DenoiseConfig, Refinement
+from evodenoise.denoising.denoise import denoise
+from evodenoise.denoising.whiteness import LAGS, LARGEST, structured_share
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(shape))
+
+
+def test_the_limit_is_passed_once_in_a_thousand_times() -> None:
+    assert len(LAGS) == 12
+    assert chi2.sf(LARGEST, len(LAGS)) == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 40.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_white_noise_is_white(channels: int, scale: float) -> None:
+    assert structured_share(scale * noise(300, 280, channels)) < 0.006
+
+
+@pytest.mark.parametrize("period", [2.5, 4.0, 9.0])
+def test_structure_is_found_where_it_is(period: float) -> None:
+    residual = noise(160, 160, 1)
+    across = torch.arange(80)
+    residual[:, :80] += torch.sin(2 * math.pi / period * across)[None, :, None]
+    assert 0.45 < structured_share(residual) < 0.6
+
+
+def test_missing_pixels_say_nothing() -> None:
+    residual = noise(160, 160, 1)
+    missing = torch.rand(160, 160, generator=torch.Generator().manual_seed(0)) < 0.3
+    missing[:40, :40] = True
+    spoiled = residual.masked_fill(missing[..., None], 1e3)
+    assert structured_share(spoiled, missing) < 0.006
+    assert structured_share(spoiled) == 1
+
+
+def test_a_picture_smaller_than_a_window_is_not_judged() -> None:
+    assert math.isnan(structured_share(noise(15, 80, 1)))
+
+
+def test_smoothing_away_a_picture_shows() -> None:
+    """Told far too much noise."""
+    noisy = add_noise(wave(48, 48), 8)
+    quick = {"epochs": 4, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
+    right, wrong = (
+        denoise(noisy, DenoiseConfig(noise_std=std, refinement=Refinement.GAUSSIAN, **quick))
+        for std in (8.0, 60.0)
+    )
+    assert wrong.structured > 0.5
+    assert right.structured < wrong.structured
