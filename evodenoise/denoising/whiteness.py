@@ -1,4 +1,4 @@
-"""Whether what was taken away is noise: the residual of white noise is white, that of structure not.
+"""Whether what was taken away is noise: then it is as white as that.
 
 Dimensions: Y, X height and width, C channels.
 """
@@ -12,10 +12,8 @@ from torch.nn.functional import avg_pool2d
 WINDOW, STEP = 16, 8
 """Pixels: side of the windows that are tested, and their distance."""
 
-LAGS = tuple(
-    (down, across) for down in range(3) for across in range(-2, 3) if (down, across) > (0, 0)
-)
-"""Pairs of pixels within 5 x 5, each once."""
+LAGS = tuple((y, x) for y in range(3) for x in range(-2, 3) if (y, x) > (0, 0))
+"""Rows and columns between pairs of pixels within 5 x 5, each pair once."""
 
 LARGEST = 32.909
 """The chi-squared distribution of as many degrees of freedom as there are lags exceeds it once in a

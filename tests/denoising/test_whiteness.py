@@ -41,7 +41,7 @@ def test_missing_pixels_say_nothing() -> None:
     missing = torch.rand(160, 160, generator=torch.Generator().manual_seed(0)) < 0.3
     missing[:40, :40] = True
     spoiled = residual.masked_fill(missing[..., None], 1e3)
-    assert structured_share(spoiled, missing) < 0.006
+    assert structured_share(spoiled, missing) < 0.02
     assert structured_share(spoiled) == 1
 
 
@@ -55,7 +55,7 @@ def test_smoothing_away_a_picture_shows() -> None:
     quick = {"epochs": 4, "latents": 16, "hidden": (16,), "states": 4, "device": "cpu"}
     right, wrong = (
         denoise(noisy, DenoiseConfig(noise_std=std, refinement=Refinement.GAUSSIAN, **quick))
-        for std in (8.0, 60.0)
+        for std in (8.0, 32.0)
     )
     assert wrong.structured > 0.5
     assert right.structured < wrong.structured
