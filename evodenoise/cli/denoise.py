@@ -16,7 +16,7 @@ from evodenoise.errors import ExitCode
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.naming import Naming
-from evodenoise.jobs.plan import Plan, add_extras, make_plan, refuse_existing
+from evodenoise.jobs.plan import PAGE, Plan, add_extras, make_plan, refuse_existing
 from evodenoise.jobs.report import check_report
 from evodenoise.jobs.shards import list_shard_reports
 
@@ -78,10 +78,17 @@ def _plan(
     voice: Voice,
 ) -> Plan:
     """Find the images, and refuse to write what must not be written."""
-    aside = (request.reference, request.figure, request.residual, settings.files.mask)
+    aside = [request.reference, request.figure, request.residual, settings.files.mask]
+    if request.uncertainty not in (None, PAGE):
+        aside.append(Path(request.uncertainty))
     naming = replace(naming, aside=tuple(path for path in aside if path))
     plan = make_plan(inputs, naming, recursive=request.recursive, reference=request.reference)
-    plan = add_extras(plan, residual=request.residual, figure=request.figure)
+    plan = add_extras(
+        plan,
+        residual=request.residual,
+        figure=request.figure,
+        uncertainty=request.uncertainty,
+    )
     sharing.check(plan, settings)
     if request.scheduler is not None:
         sharing.check_cluster()

@@ -19,6 +19,7 @@ from evodenoise.images.conversion import SAME, FileSettings
 from evodenoise.jobs.cluster import read_address
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.naming import DEFAULT_SUFFIX, Naming
+from evodenoise.jobs.plan import PAGE
 from evodenoise.jobs.shards import Shard
 
 FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
@@ -163,6 +164,11 @@ OF_DENOISING: Mapping[str, Option] = {
         "--residual", Path, "PATH", RESULTS, (Request, "residual"),
         "Noisy minus denoised, as 32-bit floats, .tif or .npy; for many images a folder.",
         default="none"),
+    "uncertainty": Option(
+        "--uncertainty", str, "PATH", RESULTS, (Request, "uncertainty"),
+        "Standard deviation of each pixel's error, as 32-bit floats in the units of the input, "
+        f".tif or .npy; for many images a folder; '{PAGE}': in the result itself, a TIFF.",
+        default="none", more={"autocompletion": complete_path}),
     "preset": Option(
         "--preset", str, "NAME", RUN, (RunSettings, "preset"),
         f"{', '.join(PRESETS)}; see 'evodenoise presets'.",

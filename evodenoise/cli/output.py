@@ -212,7 +212,7 @@ def end_line(record: Record) -> str:
         return f"{name}: failed: {_reason(record)}"
     if record["status"] == Status.SKIPPED:
         return f"{name}: skipped: {record['output']} is there"
-    told = ("noise_std", "noise_source", "noise_kind", "impulses", "clipped")
+    told = ("noise_std", "noise_source", "noise_kind", "impulses", "clipped", "estimated_psnr")
     parts = describe_findings(*(record[name] for name in told))
     if record["missing_share"]:
         parts.append(_gaps(record))

@@ -34,6 +34,8 @@ class Request:
         A clean image, or a folder of such.
     report, figure, residual : Path or None
         Where these go.
+    uncertainty : str or None
+        Where the standard deviation of the errors goes: a path, or `PAGE`.
     shard : Shard or None
         Which part of the images is done; None: all.
     scheduler : str or None
@@ -49,6 +51,7 @@ class Request:
     report: Path | None = None
     figure: Path | None = None
     residual: Path | None = None
+    uncertainty: str | None = None
     shard: Shard | None = None
     scheduler: str | None = None
 
@@ -117,7 +120,7 @@ def check_names(plan: Plan) -> None:
     for path in (path for job in plan.jobs for path in job.outputs()):
         if path.absolute() in taken:
             raise OutputError(
-                f"{path}: would be written twice; name result, figure, residual and model apart"
+                f"{path}: would be written twice; name results and what goes beside them apart"
             )
         taken.add(path.absolute())
 

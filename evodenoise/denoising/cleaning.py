@@ -77,6 +77,8 @@ class Cleaned:
         Level that was used, in pixel units; 0: nothing but gaps was estimated.
     free_energy : float
         Mean over all patches, in nats per patch of pixel values.
+    structured : float
+        Share of the windows whose residual is not white; nan: the noise is not either.
     history : tuple of EpochReport
         Of the finest scale.
     patch_size : int or None
@@ -92,6 +94,7 @@ class Cleaned:
     noise: NoiseEstimate
     noise_std: float = 0.0
     free_energy: float = math.nan
+    structured: float = math.nan
     history: tuple[EpochReport, ...] = ()
     patch_size: int | None = None
     model: Checkpoint | None = None
@@ -255,6 +258,7 @@ def clean(
         noise=noise,
         noise_std=ready.level,
         free_energy=ready.log_density(outcome.free_energy),
+        structured=outcome.structured,
         history=outcome.history,
         patch_size=ready.prepared.denoiser.sources[0].grid.patch_size,
         model=ready.keep(outcome.fitted),
@@ -320,13 +324,14 @@ def _estimate(
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a denoiser: values and deviations (T, Y, X, C), nats a patch, and when."""
+    """What came of a denoiser, as `Cleaned` has it, and when."""
 
     fitted: Fitted
     history: tuple[EpochReport, ...]
     values: Array
     std: Array
     free_energy: float
+    structured: float
     trained: float
     rebuilt: float
     refined: float
@@ -342,25 +347,28 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
         tools.on_reconstruction(0.0)
     first = list(denoiser.rebuild(fitted, tools.on_reconstruction))
     rebuilt = _now(denoiser.generator)
-    refined = []
+    refined, variances, shares = [], [], []
     for place, (source, page) in enumerate(zip(denoiser.sources, first, strict=True)):
         on_share = share_of_part(tools.on_refinement, place, len(first))
         if on_share is not None:
             on_share(0.0)
         refined.append(denoiser.refine(source, page.image, on_share))
+        shares.append(denoiser.structured_share(source, refined[-1]))
+        variances.append(denoiser.error_variance(source, fitted, page, refined[-1]))
         if on_share is not None:
             synchronise(denoiser.generator.device)
             on_share(1.0)
     estimate = torch.stack(refined).cpu().numpy()
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
-    variance = torch.stack([page.variance for page in first]).cpu().numpy()
+    variance = torch.stack(variances).cpu().numpy()
     return _Outcome(
         fitted,
         history,
         scaling.undo(estimate),
         scaling.undo_std(variance),
         sum(page.free_energy for page in first) / len(first),
+        sum(shares) / len(shares),
         trained,
         rebuilt,
         _now(denoiser.generator),

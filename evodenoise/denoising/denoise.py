@@ -188,6 +188,7 @@ def _result(
         noise_std=found.noise_std,
         noise_estimate=found.noise,
         free_energy=found.free_energy,
+        structured=found.structured,
         history=found.history,
         stop_reason=why_stopped(found.history, learned=found.model is not None),
         patch_size=found.patch_size,

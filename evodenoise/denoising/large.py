@@ -19,7 +19,7 @@ from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
-from evodenoise.denoising.result import DenoiseResult, why_stopped
+from evodenoise.denoising.result import DenoiseResult, finite_mean, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, TileQueue, side_by_side
 from evodenoise.denoising.tiles import cut_windows
 from evodenoise.noise.record import NoiseEstimate
@@ -89,6 +89,7 @@ def denoise_large(
         noise_std=learned.noise_std or max(tile.noise_std for tile in tiles),
         noise_estimate=known,
         free_energy=float(np.mean(bounds)) if bounds else math.nan,
+        structured=finite_mean([tile.structured for tile in tiles]),
         history=learned.history,
         stop_reason=why_stopped(learned.history, learned=True),
         patch_size=recipe.model.patch_size,

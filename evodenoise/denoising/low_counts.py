@@ -111,6 +111,8 @@ class Mixture(NamedTuple):
         Settings, with the time that is left.
     tools : Tools
         With the model of mixtures, if one was brought.
+    guide_std : ndarray, shape (T, Y, X, C)
+        Standard deviation of the errors of what half the size tells.
     coarser : Checkpoint or None
         What was learned at half the size; None: neighbours were averaged.
     seconds : float
@@ -122,6 +124,7 @@ class Mixture(NamedTuple):
     share: float
     config: DenoiseConfig
     tools: Tools
+    guide_std: Array
     coarser: Checkpoint | None
     seconds: float
 
@@ -153,6 +156,8 @@ def clean_few_counts(
     result = clean(mixture.channels, mixture.config, mixture.noise, mixture.tools)
     return replace(
         result,
+        # The model of mixtures takes for the picture what the guide got wrong.
+        std=np.hypot(result.std, (1 - mixture.share) * mixture.guide_std),
         noise=noise,
         noise_std=result.noise_std / mixture.share,
         model=result.model and _of_mixtures(result.model, mixture),
@@ -195,7 +200,8 @@ def _mixture(
     started = time.perf_counter()
     values, coarser = channels.values, None if model is None else model.coarser
     if min(values.shape[1:3]) < SMALLEST_SIDE or (model is not None and coarser is None):
-        guide = smooth(values, counting)
+        guide, risk = smooth(values, counting)
+        guide_std = np.full(values.shape, math.sqrt(max(risk, 0.0)))
     else:
         small, gaps = halve(values, channels.missing)
         # Of the mean of four pixels, both parts of the noise have a quarter of the variance.
@@ -203,11 +209,12 @@ def _mixture(
         half = replace(channels, values=small, missing=gaps)
         found = clean_few_counts(half, quick, noise.rescaled(0.5), tools.at_half(coarser))
         guide, coarser = double(found.values, values.shape), found.model
+        guide_std = double(found.std, values.shape).clip(min=0)
     mixed = replace(channels, values=mix(channels, guide, share, counting))
     seconds = time.perf_counter() - started
     if config.time_limit is not None:
         config = replace(config, time_limit=max(config.time_limit - seconds, 0.01))
-    return Mixture(mixed, noise.rescaled(share), share, config, tools, coarser, seconds)
+    return Mixture(mixed, noise.rescaled(share), share, config, tools, guide_std, coarser, seconds)
 
 
 def choose_share(channels: DistinctChannels, counting: Counting) -> float | None:
@@ -292,7 +299,7 @@ def mix(channels: DistinctChannels, guide: Array, share: float, counting: Counti
     return mixed
 
 
-def smooth(values: Array, counting: Counting) -> Array:
+def smooth(values: Array, counting: Counting) -> tuple[Array, float]:
     """Average neighbours, as wide as is best for the mean squared error, by its unbiased estimate.
 
     Parameters
@@ -304,8 +311,10 @@ def smooth(values: Array, counting: Counting) -> Array:
 
     Returns
     -------
-    ndarray of float64
+    average : ndarray of float64
         Of the same shape.
+    risk : float
+        That estimate of its mean squared error.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -319,4 +328,4 @@ def smooth(values: Array, counting: Counting) -> Array:
         error = float(np.square(average - values).mean()) + (2 * own - 1) * variance
         if error < least:
             best, least = average, error
-    return best
+    return best, least

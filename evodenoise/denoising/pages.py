@@ -14,7 +14,7 @@ from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoiser import OnShare
-from evodenoise.denoising.result import Array, DenoiseResult
+from evodenoise.denoising.result import Array, DenoiseResult, finite_mean
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.noise.record import NoiseEstimate
 
@@ -105,6 +105,7 @@ def _together(results: Sequence[DenoiseResult]) -> DenoiseResult:
         noise_std=math.sqrt(np.mean([result.noise_std**2 for result in results])),
         noise_estimate=max(doubtful or estimates, key=lambda estimate: estimate.std),
         free_energy=float(np.mean(bounds)) if bounds else math.nan,
+        structured=finite_mean([result.structured for result in results]),
         history=tuple(report for result in results for report in result.history),
         patch_size=sides.pop() if len(sides) == 1 else None,
         clipped=any(result.clipped for result in results),

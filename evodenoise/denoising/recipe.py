@@ -147,6 +147,7 @@ class Recipe:
             impulses=int(impulses[inner].sum()),
             noise_std=found.noise_std,
             free_energy=found.free_energy,
+            structured=found.structured,
             patch_size=found.patch_size,
             reconstruction_seconds=found.reconstruction_seconds,
             refinement_seconds=found.refinement_seconds,
@@ -170,6 +171,7 @@ class DenoisedTile:
     impulses: int
     noise_std: float
     free_energy: float
+    structured: float
     patch_size: int | None
     reconstruction_seconds: float
     refinement_seconds: float

@@ -1,13 +1,16 @@
 """What comes of denoising."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.noise.record import NoiseEstimate
+from evodenoise.system.scratch import pieces
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
 
@@ -23,8 +26,9 @@ class DenoiseResult:
     image : ndarray
         The estimate, of the input's shape and dtype.
     std : ndarray of float32, of the same shape
-        Predicted standard deviation of the error of the first estimate, in pixel units; zeros
-        where no covariance was learned.
+        Predicted standard deviation of the error of each pixel, in pixel units; see
+        `evodenoise.denoising.error_bars`. Zeros where nothing was changed, or nothing is known of
+        errors since no covariance was learned.
     noise_std : float
         Noise level used, in pixel units: given, or estimated from the image; 0: it has none, and
         comes back as it is but for missing pixels.
@@ -32,6 +36,9 @@ class DenoiseResult:
         What is known of its noise: given, or read off the image.
     free_energy : float
         Mean over all patches, in nats per patch of pixel values; nan where nothing was trained.
+    structured : float
+        Share of the picture, from 0 to 1, in which what was taken away is not white noise, see
+        `evodenoise.denoising.whiteness`; nan where the noise itself is not, or there is none.
     history : tuple of EpochReport
         One report an epoch.
     stop_reason : StopReason
@@ -59,12 +66,52 @@ class DenoiseResult:
     stop_reason: StopReason
     patch_size: int | None
     device: str
+    structured: float = math.nan
     impulses: int = 0
     clipped: bool = False
     model: Checkpoint | None = None
     training_seconds: float = 0.0
     reconstruction_seconds: float = 0.0
     refinement_seconds: float = 0.0
+
+    @property
+    def estimated_rmse(self) -> float:
+        """Root mean square of the errors, as predicted, in pixel units; nan: nothing is known."""
+        if not self.noise_std:
+            return math.nan
+        total = 0.0
+        for place in pieces(self.std):
+            total += float(np.square(self.std[place], dtype=np.float64).sum())
+        return math.sqrt(total / self.std.size) or math.nan
+
+    def estimated_psnr(self, data_range: float | None = None) -> float:
+        """Estimate the PSNR of the result in dB, without the truth; nan: nothing is known.
+
+        Parameters
+        ----------
+        data_range : float, optional
+            Peak value, in pixel units; by default the span of the image's integer type, or
+            max - min of the estimate.
+        """
+        if data_range is None:
+            data_range = integer_span(self.image.dtype) or float(np.ptp(self.image))
+        rmse = self.estimated_rmse
+        known = rmse > 0 and data_range > 0
+        return 20 * math.log10(data_range / rmse) if known else math.nan
+
+
+def finite_mean(values: Sequence[float]) -> float:
+    """Average what is known; nan: nothing is."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def integer_span(dtype: np.dtype[Any]) -> float | None:
+    """Return the difference of the largest and the least integer of a type; None: it has none."""
+    if dtype.kind not in "ui":
+        return None
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
 
 
 def why_stopped(history: Sequence[EpochReport], *, learned: bool) -> StopReason:

@@ -23,6 +23,8 @@ DETAIL_SHARE = 0.2
 SMALLEST_DETAIL = 24
 NOISE_SPAN = 3.0
 """Standard deviations of the noise from mid-gray to black or white in a difference."""
+UNCERTAIN = 99.5
+"""Percentile of the standard deviations that is white."""
 THUMBNAIL_SIDE = 150
 THUMBNAILS_IN_A_ROW = 4
 THUMBNAILS_ON_A_SHEET = 80
@@ -76,8 +78,9 @@ def draw_comparison(
     caption: str,
     reference: Array | None = None,
     qualities: tuple[Quality | None, Quality | None] = (None, None),
+    std: Array | None = None,
 ) -> Array:
-    """Draw an image before and after, the difference, and the reference and error if known.
+    """Draw an image before and after, the difference, and the reference and errors if known.
 
     Parameters
     ----------
@@ -91,6 +94,8 @@ def draw_comparison(
         The clean image.
     qualities : tuple of Quality or None
         Of the noisy and of the denoised image.
+    std : ndarray, shape (Y, X) or (Y, X, C), optional
+        Predicted standard deviation of the errors, in pixel units.
 
     Returns
     -------
@@ -105,6 +110,8 @@ def draw_comparison(
         Panel("denoised", _describe(qualities[1]), denoised, tones),
         Panel("noisy - denoised", span, _subtract(noisy, denoised), differences),
     ]
+    if std is not None:
+        panels.append(_uncertainty_panel(std))
     if reference is not None:
         panels += [
             Panel("reference", "", reference, tones),
@@ -120,6 +127,13 @@ def draw_comparison(
         left += column.width + GAP
     _write(picture, (GAP, columns[0].height + GAP + 4), caption, width - 2 * GAP)
     return np.asarray(picture)
+
+
+def _uncertainty_panel(std: Array) -> Panel:
+    """Show where errors are likely: black where there is none, white for the largest."""
+    most = float(np.nanpercentile(std, UNCERTAIN))
+    tones = Tones(0.0, most or 1.0)
+    return Panel("uncertainty", f"black to white: 0 to {tones.white:.3g}", std, tones)
 
 
 def choose_detail(image: Array) -> tuple[int, int, int]:

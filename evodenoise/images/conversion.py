@@ -181,6 +181,25 @@ class Conversion:
             lambda piece: convert(rescaling.apply(piece), self.dtype), self.dtype, values
         )
 
+    def shown_std(self, std: Array, *, written: bool = False) -> Array:
+        """Return standard deviations as they go into a file: none where pixels stay as they are.
+
+        Parameters
+        ----------
+        std : ndarray of float32
+            In the units of the input, of the shape of its pixels.
+        written : bool
+            Whether they are wanted in the units of the result.
+        """
+        hidden = self.image.invisible
+        factor = self.rescaling.factor if written and self.rescaling is not None else 1.0
+        if hidden is None and factor == 1:
+            return std
+        shown = map_pieces(lambda piece: piece * factor, np.float32, std)
+        if hidden is not None:
+            shown[hidden] = 0
+        return shown
+
     def in_units_of_input(self, result: Array) -> Array:
         """Return the pixels of a result, but in the units of the input if they were rescaled."""
         if self.rescaling is None:

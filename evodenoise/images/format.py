@@ -111,6 +111,8 @@ class Format:
         Which metadata of other formats it takes.
     drops : callable
         Names what it does not keep of those, of an image from a file of another format.
+    takes_pages : callable
+        Tells whether error bars can follow an image as pages of their own.
     is_folder : bool
         Whether an image is a folder, and readers and writers take its `Path` for a stream.
     read : callable
@@ -133,3 +135,4 @@ class Format:
     is_folder: bool = False
     shared: frozenset[str] = frozenset()
     drops: Callable[[Image], tuple[str, ...]] = lambda _: ()
+    takes_pages: Callable[[Image], bool] = lambda _: False

@@ -59,6 +59,8 @@ class Image:
         How the format stores the values (compression, byte order, ...), for its own writer.
     warnings : tuple of str
         What the user should know about this file, in plain sentences.
+    uncertainty : ndarray of float32, optional
+        Standard deviation of the errors of the pixels, of their shape, for pages of its own.
     """
 
     pixels: Array
@@ -69,6 +71,7 @@ class Image:
     metadata: Metadata = field(default_factory=Metadata)
     encoding: Any = None
     warnings: tuple[str, ...] = ()
+    uncertainty: Array | None = None
 
     @classmethod
     def plain(cls, pixels: Array, axes: str) -> "Image":

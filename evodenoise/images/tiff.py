@@ -20,7 +20,7 @@ from evodenoise.images.image import (
     from_samples,
 )
 from evodenoise.images.tiff_values import decode
-from evodenoise.images.tiff_writing import Encoding, Native, drops, write
+from evodenoise.images.tiff_writing import UNCERTAINTY, Encoding, Native, drops, takes_pages, write
 
 # What tifffile thinks of a damaged file is told in one line by the ImageError.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -64,8 +64,9 @@ def _letters(series: tifffile.TiffPageSeries) -> str:
 
 def _only_series(file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, list[str]]:
     """Find the pages that make up the image."""
-    main = [series for series in file.series if not series.keyframe.is_reduced]
-    others = len(file.series) - len(main)
+    every = [each for each in file.series if UNCERTAINTY not in each.keyframe.description]
+    main = [series for series in every if not series.keyframe.is_reduced]
+    others = len(every) - len(main)
     if len(main) != 1:
         raise ImageError(
             f"{plural(len(main), 'image')} of different kinds or sizes; "
@@ -231,6 +232,7 @@ TIFF = Format(
     pages=True,
     shared=frozenset((RESOLUTION, ICC_PROFILE, EXIF, XMP)),
     drops=drops,
+    takes_pages=takes_pages,
     read=_read,
     write=write,
 )

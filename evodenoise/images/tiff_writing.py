@@ -1,18 +1,25 @@
 """Writing TIFF: what was read from such a file as it was, other images with what TIFF can hold."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal, NamedTuple, cast
 
+import numpy as np
 import tifffile
 
 from evodenoise.images import tiff_exif, tiff_tags
+from evodenoise.images.axes import Array
 from evodenoise.images.format import WriteOptions
 from evodenoise.images.image import EXIF, ICC_PROFILE, RESOLUTION, XMP, Image
 from evodenoise.images.tiff_values import ForgettingStream, for_writer
 
 _BYTE = 1  # a type of tags
 _GIVEN_APART = (tiff_tags.DESCRIPTION, tiff_tags.XMP, tiff_tags.ICC_PROFILE)
+UNCERTAINTY = "standard deviation of the errors"
+"""Name of its pages in their descriptions."""
+
 _NONE: tuple[list[tiff_tags.Tag], tiff_exif.Directories, Literal["<", ">"]] = ([], {}, "<")
 _LARGEST_CLASSIC = 2**32 - 2**25
 """Bytes of pixels in a file whose offsets have 32 bits, with room for the tags."""
@@ -74,7 +81,7 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
     with tifffile.TiffWriter(
         cast(IO[bytes], ForgettingStream(stream, planes)),
         byteorder=encoding.byteorder,
-        bigtiff=encoding.bigtiff or planes.nbytes > _LARGEST_CLASSIC,
+        bigtiff=encoding.bigtiff or _bytes(planes, image) > _LARGEST_CLASSIC,
         imagej=False,
         ome=False,
     ) as writer:
@@ -89,6 +96,7 @@ def write(stream: IO[bytes], image: Image, _: WriteOptions) -> None:
                 **encoding.page,
                 **tiff_tags.settings(tags[place] if tags else ()),
             )
+        _write_uncertainty(writer, image, encoding.byteorder)
     in_order = [native.exif[place] for place in encoding.order if native.exif]
     tiff_exif.append_directories(stream, in_order, encoding.byteorder)
 
@@ -97,6 +105,18 @@ def drops(image: Image) -> tuple[str, ...]:
     """Name what is not taken over from the metadata of another format."""
     block = image.metadata.shared.get(EXIF)
     return ("the thumbnail in EXIF",) if block and tiff_exif.has_thumbnail(block) else ()
+
+
+def takes_pages(image: Image) -> bool:
+    """Tell whether pages can follow: not where the first one describes all that there is."""
+    encoding, native = image.encoding, image.metadata.native
+    if not isinstance(encoding, Encoding):
+        return True
+    if len(encoding.order) < image.samples.size // math.prod(encoding.page_shape):
+        return False
+    tags = native.tags[0] if native and native.tags else ()
+    said = [tag.value for tag in tags if tag.code == tiff_tags.DESCRIPTION]
+    return not any(text.startswith(b"ImageJ=") or b"<OME" in text for text in said)
 
 
 def _write_foreign(stream: IO[bytes], image: Image) -> None:
@@ -124,7 +144,39 @@ def _write_foreign(stream: IO[bytes], image: Image) -> None:
         "extratags": extra,
     }
     settings |= for_writer(raster, byteorder, settings)
-    tifffile.imwrite(
-        stream, byteorder=byteorder, bigtiff=raster.nbytes > _LARGEST_CLASSIC, **settings
-    )
+    bigtiff = _bytes(raster, image) > _LARGEST_CLASSIC
+    with tifffile.TiffWriter(stream, byteorder=byteorder, bigtiff=bigtiff) as writer:
+        writer.write(**settings)
+        _write_uncertainty(writer, image, byteorder)
     tiff_exif.append_directories(stream, [directories], byteorder)
+
+
+def _bytes(values: Array, image: Image) -> int:
+    """Count the bytes of all pages."""
+    return int(values.nbytes + (0 if image.uncertainty is None else image.uncertainty.nbytes))
+
+
+def _write_uncertainty(
+    writer: tifffile.TiffWriter, image: Image, byteorder: Literal["<", ">"]
+) -> None:
+    """Append the standard deviation of the errors; channels that are no colours get a page each.
+
+    The strips are unlike those of any other page, lest readers take these for further ones of it.
+    """
+    if image.uncertainty is None:
+        return
+    pages = image.uncertainty if image.is_stack else image.uncertainty[None]
+    colours = image.channels == 3
+    if not colours:
+        pages = np.moveaxis(pages.reshape(*pages.shape[:3], -1), 3, 1)
+        pages = pages.reshape(-1, *pages.shape[2:])
+    settings: dict[str, Any] = {
+        "photometric": "rgb" if colours else "minisblack",
+        "rowsperstrip": max(1, pages.shape[1] // 3),
+        "description": json.dumps({"shape": pages.shape[1:], "Name": UNCERTAINTY}),
+    }
+    if colours:
+        settings["planarconfig"] = "contig"
+    for page in pages:
+        values = for_writer(page, byteorder, settings)
+        writer.write(**values, metadata=None, software=False, **settings)

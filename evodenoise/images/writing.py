@@ -98,6 +98,11 @@ def _check_fits(path: Path, known: Format, image: Image) -> None:
     if known.channels and channels not in known.channels:
         allowed = " or ".join(_COLOURS.get(count, str(count)) for count in known.channels)
         raise OutputError(f"{path}: {channels} channels; {known.name} needs {allowed}")
+    if image.uncertainty is not None and not known.takes_pages(image):
+        raise OutputError(
+            f"{path}: cannot hold pages of error bars: the file's own description says which pages "
+            "there are; name a .tif or .npy file with --uncertainty"
+        )
     if image.alpha is not None and not known.alpha:
         raise OutputError(f"{path}: {known.name} cannot hold opacity; write a .png or .tif file")
 

@@ -52,7 +52,7 @@ class RunSettings:
     make_folders : bool
         Whether folders of outputs are made.
     resume : bool
-        Whether images whose output exists are done, and residuals and figures without their
+        Whether images whose output exists are done, and residuals and the like without their
         output are leftovers of a killed run.
     model : Path or None
         A trained model; without epochs in the overrides it is used as it is.
@@ -114,6 +114,8 @@ class Job:
         Where noisy minus denoised goes.
     figure : Path or None
         Where the picture for comparison goes.
+    uncertainty : Path or None
+        Where the standard deviation of the errors goes; the target: into pages of its own there.
     model : Path or None
         Where the trained model goes.
     """
@@ -124,12 +126,23 @@ class Job:
     reference: Path | None = None
     residual: Path | None = None
     figure: Path | None = None
+    uncertainty: Path | None = None
     model: Path | None = None
 
     def outputs(self) -> tuple[Path, ...]:
         """List all files that come of it."""
-        beside = (self.residual, self.figure, self.model)
+        beside = (self.residual, self.figure, self.beside, self.model)
         return tuple(path for path in (*beside, self.target) if path)
+
+    @property
+    def beside(self) -> Path | None:
+        """Where the standard deviation of the errors goes, if that is a file of its own."""
+        return None if self.has_page else self.uncertainty
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the standard deviation of the errors goes into the result itself."""
+        return self.uncertainty is not None and self.uncertainty == self.target
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What came of an image of a run, and how it is told."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PHOTON_COLUMNS = ("gain", "readout")
 """What records tell of noise of photons."""
+
+NOTABLE = 0.06
+"""Share of a picture that has lost structure, worth a warning; good results have up to 4 %."""
 
 CLIPPED_WORDS = {Clipped.KEEP: "kept", Clipped.RESTORE: "restored"}
 
@@ -89,6 +93,17 @@ class JobResult:
         known = self.denoised.clipped and self.prepared.model is None
         return self.prepared.config.clipped if known else None
 
+    @property
+    def estimated_psnr(self) -> float | None:
+        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors."""
+        from evodenoise.denoising.result import integer_span
+
+        reference = self.prepared.reference
+        kind = self.prepared.image.pixels.dtype
+        span = integer_span(kind) if reference is None else reference.data_range
+        psnr = self.denoised.estimated_psnr(span)
+        return psnr if math.isfinite(psnr) else None
+
     def describe(self) -> str:
         """Say in a few words what was found."""
         found = describe_findings(
@@ -97,6 +112,7 @@ class JobResult:
             self.noise_kind,
             self.denoised.impulses,
             self.clipped,
+            self.estimated_psnr,
         )
         return ", ".join([self.prepared.describe(), *found])
 
@@ -111,6 +127,12 @@ class JobResult:
             estimated = self.noise_source in (NoiseSource.ESTIMATED, NoiseSource.NONE)
             advice = "; --sigma sets its level" if estimated else ""
             found.append(f"the noise {describe_doubt(noise)}{advice}")
+        if self.denoised.structured > NOTABLE:
+            share = 100 * self.denoised.structured
+            found.append(
+                f"structure was removed in {share:.0f} % of the picture, or its noise is not what "
+                "it was taken for; --residual shows what was taken away"
+            )
         return tuple(found)
 
     def warnings(self) -> tuple[str, ...]:
@@ -119,7 +141,12 @@ class JobResult:
 
 
 def describe_findings(
-    std: float, source: str, kind: str, impulses: int, clipped: str | None
+    std: float,
+    source: str,
+    kind: str,
+    impulses: int,
+    clipped: str | None,
+    psnr: float | None,
 ) -> list[str]:
     """Say what was found in an image.
 
@@ -135,6 +162,8 @@ def describe_findings(
         Pixels that were found to be impulses.
     clipped : str or None
         What became of clipped values, if there were any: a `Clipped`.
+    psnr : float or None
+        Estimated of the result, in dB, if anything is known of its errors.
 
     Returns
     -------
@@ -150,4 +179,6 @@ def describe_findings(
         found.append(plural(impulses, "impulse"))
     if clipped is not None:
         found.append(f"clipped values {CLIPPED_WORDS[Clipped(clipped)]}")
+    if psnr is not None:
+        found.append(f"PSNR about {psnr:.1f} dB (estimated)")
     return found

@@ -14,6 +14,12 @@ from evodenoise.jobs.naming import Naming
 RESIDUAL_ENDINGS = (".tif", ".tiff", ".npy")
 FIGURE_ENDINGS = (".png",)
 
+PAGE = "page"
+"""Typed for a file: the standard deviation of the errors goes into the result itself."""
+
+PAGED_ENDINGS = (".tif", ".tiff")
+"""Of files that hold pages of different types."""
+
 NAMED_AT_MOST = 3
 """Files that a message names before it only counts."""
 
@@ -227,8 +233,14 @@ def _is_there(path: Path) -> bool:
     return path.is_file() or is_image_folder(path)
 
 
-def add_extras(plan: Plan, *, residual: Path | None = None, figure: Path | None = None) -> Plan:
-    """Say where residuals and figures go: in files, or for many images in folders.
+def add_extras(
+    plan: Plan,
+    *,
+    residual: Path | None = None,
+    figure: Path | None = None,
+    uncertainty: str | None = None,
+) -> Plan:
+    """Say where residuals, figures and error bars go: in files, or for many images in folders.
 
     Parameters
     ----------
@@ -236,6 +248,8 @@ def add_extras(plan: Plan, *, residual: Path | None = None, figure: Path | None 
         Without them.
     residual, figure : Path, optional
         As typed.
+    uncertainty : str, optional
+        As typed: a path, or `PAGE`.
 
     Returns
     -------
@@ -247,7 +261,15 @@ def add_extras(plan: Plan, *, residual: Path | None = None, figure: Path | None 
     OutputError
         If one is a file where a folder is needed, or of an ending that cannot be.
     """
-    for path, endings in ((residual, RESIDUAL_ENDINGS), (figure, FIGURE_ENDINGS)):
+    in_result = uncertainty == PAGE
+    bars = None if uncertainty is None or in_result else Path(uncertainty)
+    if in_result:
+        _refuse_pages(plan.jobs)
+    for path, endings in (
+        (residual, RESIDUAL_ENDINGS),
+        (figure, FIGURE_ENDINGS),
+        (bars, RESIDUAL_ENDINGS),
+    ):
         if path is not None and plan.many and (path.is_file() or path.suffix in endings):
             raise OutputError(f"{path}: is a file; for several images name a folder")
         if path is not None and not plan.many and path.suffix not in endings and not path.is_dir():
@@ -259,10 +281,23 @@ def add_extras(plan: Plan, *, residual: Path | None = None, figure: Path | None 
                 job,
                 residual=_extra(job, plan, residual, RESIDUAL_ENDINGS),
                 figure=_extra(job, plan, figure, FIGURE_ENDINGS),
+                uncertainty=(
+                    job.target if in_result else _extra(job, plan, bars, RESIDUAL_ENDINGS)
+                ),
             )
             for job in plan.jobs
         ),
     )
+
+
+def _refuse_pages(jobs: Sequence[Job]) -> None:
+    """Refuse pages of error bars in files that cannot hold them."""
+    for job in jobs:
+        if job.target.suffix.lower() not in PAGED_ENDINGS:
+            raise OutputError(
+                f"{job.target}: --uncertainty {PAGE} needs a TIFF result; add --format tif, "
+                "or name a .tif or .npy file"
+            )
 
 
 def _extra(job: Job, plan: Plan, path: Path | None, endings: Sequence[str]) -> Path | None:

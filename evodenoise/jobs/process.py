@@ -27,12 +27,13 @@ from evodenoise.jobs.job import (
 from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.sidecars import (
     check_figure,
+    check_floats,
     check_new_file,
-    check_residual,
     make_folder,
     write_figure,
     write_new_file,
     write_residual,
+    write_uncertainty,
 )
 from evodenoise.jobs.tiles import TilesElsewhere
 from evodenoise.noise.record import NoiseEstimate
@@ -135,15 +136,19 @@ def _check_outputs(job: Job, conversion: Conversion, settings: RunSettings) -> t
     image, replaces = conversion.image, settings.overwrite or settings.resume
     for path in job.outputs() if settings.make_folders else ():
         make_folder(path.parent)
+    blank = image.blank(conversion.dtype)
+    if job.has_page:
+        blank = replace(blank, uncertainty=image.blank(np.dtype(np.float32)).pixels)
     losses = check_output(
         job.target,
-        image.blank(conversion.dtype),
+        blank,
         source=job.source,
         overwrite=settings.overwrite,
         options=settings.files.writing,
     )
-    if job.residual is not None:
-        check_residual(job.residual, image, source=job.source, overwrite=replaces)
+    for beside in (job.residual, job.beside):
+        if beside is not None:
+            check_floats(beside, image, source=job.source, overwrite=replaces)
     if job.figure is not None:
         check_figure(job.figure, source=job.source, overwrite=replaces)
     if job.model is not None:
@@ -229,6 +234,9 @@ def run(
         **({} if elsewhere is None else {"map_tiles": elsewhere}),
     )
     written = prepared.conversion.result(denoised.image)
+    if prepared.job.has_page:
+        std = prepared.conversion.shown_std(denoised.std, written=True)
+        written = replace(written, uncertainty=std)
     noise_uncertainty = _noise_uncertainty(prepared, settings, denoised)
     result = JobResult(
         prepared=prepared,
@@ -292,6 +300,8 @@ def _write_extras(result: JobResult) -> None:
     clean = prepared.conversion.in_units_of_input(result.written.pixels)
     if job.residual is not None:
         write_residual(job.residual, image, clean)
+    if job.beside is not None:
+        write_uncertainty(job.beside, image, prepared.conversion.shown_std(denoised.std))
     if job.model is not None and denoised.model is not None:
         write_new_file(job.model, denoised.model.to_bytes())
     if job.figure is not None:
@@ -303,6 +313,7 @@ def _write_extras(result: JobResult) -> None:
             caption=f"{job.source.name}: {result.describe()}",
             reference=None if reference is None else reference.pixels,
             qualities=(result.noisy_quality, result.quality),
+            std=denoised.std if denoised.std.any() else None,
         )
 
 

@@ -61,6 +61,8 @@ COLUMNS: Mapping[str, type] = {
     "psnr": float,
     "ssim_noisy": float,
     "ssim": float,
+    "estimated_psnr": float,
+    "structured": float,
     "warnings": list,
 }
 """What a record tells, in this order: pixels, seconds, bytes, pixel units, nats a patch, dB."""
@@ -174,6 +176,8 @@ def result_record(result: JobResult, settings: RunSettings) -> Record:
         "psnr": after and after.psnr,
         "ssim_noisy": before and before.ssim,
         "ssim": after and after.ssim,
+        "estimated_psnr": result.estimated_psnr,
+        "structured": denoised.structured,
         "warnings": _lines(result.warnings()),
     }
     record = prepared_record(result.prepared, settings, Status.DONE)

@@ -133,5 +133,6 @@ def _moved(job: Job, folders: Mapping[Path, Path]) -> Job:
         target=move(job.target),
         residual=job.residual and move(job.residual),
         figure=job.figure and move(job.figure),
+        uncertainty=job.uncertainty and move(job.uncertainty),
         model=job.model and move(job.model),
     )

@@ -1,4 +1,4 @@
-"""Files beside a result: what was taken away, and a picture for people."""
+"""Files beside a result: what was taken away, how sure it is, and a picture for people."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from evodenoise.system.files import write_bytes
 from evodenoise.system.scratch import map_pieces
 
 
-def check_residual(path: Path, image: Image, *, source: Path, overwrite: bool) -> None:
-    """Refuse, before any work, a residual that could not be written.
+def check_floats(path: Path, image: Image, *, source: Path, overwrite: bool) -> None:
+    """Refuse, before any work, a residual or error bars that could not be written.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def check_residual(path: Path, image: Image, *, source: Path, overwrite: bool) -
 
 
 def check_figure(path: Path, *, source: Path, overwrite: bool) -> None:
-    """Refuse, before any work, a figure that could not be written; as `check_residual`."""
+    """Refuse, before any work, a figure that could not be written; as `check_floats`."""
     blank = Image.plain(np.zeros((1, 1), np.uint8), "YX")
     check_output(path, blank, source=source, overwrite=overwrite)
 
@@ -132,6 +132,26 @@ def _difference(noisy: Array, denoised: Array) -> Array:
     return noisy.astype(np.float64) - denoised
 
 
+def write_uncertainty(path: Path, image: Image, std: Array) -> None:
+    """Write the standard deviation of the errors, as 32-bit floats, without opacity and metadata.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.tif`` or ``.npy`` file.
+    image : Image
+        The noisy image.
+    std : ndarray of float32
+        Of the shape of its pixels.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    write_image(path, Image.plain(std, image.axes))
+
+
 def write_figure(
     path: Path,
     image: Image,
@@ -141,6 +161,7 @@ def write_figure(
     caption: str,
     reference: Array | None,
     qualities: tuple[Quality | None, Quality | None],
+    std: Array | None = None,
 ) -> None:
     """Write the picture for comparison; of a stack its middle page.
 
@@ -154,6 +175,8 @@ def write_figure(
         Of the shape of its pixels; the reference may be missing.
     noise_std, caption, qualities
         As for `draw_comparison`.
+    std : ndarray, optional
+        Standard deviation of the errors, of the shape of the pixels.
 
     Raises
     ------
@@ -167,6 +190,7 @@ def write_figure(
         caption=caption,
         reference=None if reference is None else middle_page(image, reference),
         qualities=qualities,
+        std=None if std is None else middle_page(image, std),
     )
     write_image(path, Image.plain(picture, "YXC"))
 

@@ -153,10 +153,20 @@ class Stabilisation:
         return pixels
 
     def undo_std(self, estimate: Array, std: Array) -> Floats:
-        """Turn standard deviations of stabilised estimates into those of pixels, to first order."""
-        slopes = np.diff(self.means) / np.diff(self.expected)
-        centres = (self.expected[1:] + self.expected[:-1]) / 2
-        pixels: Floats = np.interp(estimate.astype(np.float64), centres, slopes) * std
+        """Turn standard deviations of stabilised estimates into those of pixels.
+
+        They are what a deviation up and one down come to, root mean square: where the way back
+        bends, or ends at the black level, its slope alone would say that nothing is uncertain.
+        """
+        open_below, open_above = (math.isinf(end) for end in self._bounds)
+        ends = (
+            -math.inf if open_below and self.curve.photon is None else self.expected[0],
+            math.inf if open_above else self.expected[-1],
+        )
+        inside = estimate.astype(np.float64).clip(*ends)
+        middle = self.undo(inside)
+        up, down = (self.undo(inside + sign * std) - middle for sign in (1, -1))
+        pixels: Floats = np.sqrt((up**2 + down**2) / 2)
         return pixels
 
     def log_slope(self, pixels: Array) -> float:

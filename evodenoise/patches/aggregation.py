@@ -76,10 +76,13 @@ class Aggregate:
         Weighted mean of the estimates.
     variance : Tensor, shape (Y, X, C)
         Weighted mean of the variances of the patches that cover a pixel.
+    disagreement : Tensor, shape (Y, X, C)
+        Weighted variance of their estimates of it: how far they differ from each other.
     """
 
     image: Tensor
     variance: Tensor
+    disagreement: Tensor
 
 
 class PatchAggregator:
@@ -94,8 +97,9 @@ class PatchAggregator:
     def __init__(self, source: PatchSource) -> None:
         self.source = source
         dtype, device = source.image.dtype, source.image.device
-        self.image = PatchAverage(source.grid, dtype, device)
-        self.variance = PatchAverage(source.grid, dtype, device)
+        self.average = PatchAverage(source.grid, dtype, device)
+        self.variance = torch.zeros_like(self.average.total)
+        self.distance = torch.zeros_like(self.average.total)
 
     def pixel_variance(self, variance: Tensor) -> Tensor:
         """Turn the variances of independent coefficients (N, D) into those of pixels (N, D)."""
@@ -116,9 +120,20 @@ class PatchAggregator:
         variance, weights : Tensor, shape (N, D)
             Of their pixels.
         """
-        self.image.add(positions, coefficients @ self.source.basis.T, weights)
-        self.variance.add(positions, variance, weights)
+        patches = coefficients @ self.source.basis.T
+        values = self.source.grid.values(positions)
+        self.average.add(positions, patches, weights)
+        self.variance.index_add_(0, values.flatten(), (weights * variance).flatten())
+        # Counted from the noisy pixel, which is near: squares of the estimates themselves would
+        # leave rounding errors.
+        distance = (patches - self.source.image.flatten()[values]).square()
+        self.distance.index_add_(0, values.flatten(), (weights * distance).flatten())
 
     def aggregate(self) -> Aggregate:
         """Return what has been put together."""
-        return Aggregate(self.image.image(), self.variance.image())
+        image = self.average.image()
+        variance, distance = (
+            (total / self.average.weight).view_as(image) for total in (self.variance, self.distance)
+        )
+        disagreement = distance - (image - self.source.image).square()
+        return Aggregate(image, variance, disagreement.clamp(min=0))

@@ -52,6 +52,16 @@ def test_panels(with_reference: bool, panels: int, channels: int | None) -> None
     )
     assert picture.dtype == np.uint8
     assert picture.shape[1] == panels * (PANEL + GAP) + GAP
+    with_bars = draw_comparison(
+        noisy,
+        clean,
+        noise_std=25.0,
+        caption="",
+        std=np.linspace(0, 9, clean.size).reshape(clean.shape),
+    )
+    assert with_bars.shape[1] == 4 * (PANEL + GAP) + GAP
+    bars = with_bars[60:200, -GAP - PANEL // 2 - 20 : -GAP - PANEL // 2].mean((1, 2))
+    assert bars[-1] > bars[0] + 40  # from black to white, as they grow
     # The difference to the reference is zero here: mid-gray in the last panel's middle.
     if with_reference:
         last = picture[60:200, -GAP - PANEL // 2 - 20 : -GAP - PANEL // 2]

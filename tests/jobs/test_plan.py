@@ -121,6 +121,26 @@ def test_residuals_and_figures_of_many_images_go_to_folders() -> None:
     assert [str(job.figure) for job in twins.jobs] == ["f/a.png.png", "f/a.tif.png", "f/b.png"]
 
 
+def test_error_bars_go_to_files_folders_or_the_result_itself() -> None:
+    many = make_plan(["shots"], Naming("out"))
+    beside = add_extras(many, uncertainty="u").jobs
+    assert [str(job.uncertainty) for job in beside] == ["u/a.tif", "u/b.tif"]
+    assert [job.has_page for job in beside] == [False, False]
+    assert Path("u/a.tif") in beside[0].outputs()
+    one = make_plan(["one.png"], Naming("one.tif"))
+    [page] = add_extras(one, uncertainty="page").jobs
+    assert page.has_page
+    assert page.outputs() == (Path("one.tif"),)
+    [file] = add_extras(one, uncertainty="./page.npy").jobs
+    assert (file.has_page, file.beside) == (False, Path("page.npy"))
+    with pytest.raises(OutputError, match=r"out/b.png: --uncertainty page needs a TIFF result"):
+        add_extras(many, uncertainty="page")
+    with pytest.raises(OutputError, match="for several images name a folder"):
+        add_extras(many, uncertainty="u.tif")
+    with pytest.raises(OutputError, match=r"u.png: unknown ending; use .tif or .tiff or .npy"):
+        add_extras(one, uncertainty="u.png")
+
+
 def test_existing_results_are_named_and_counted() -> None:
     plan = make_plan(["shots"], Naming("out"))
     refuse_existing(plan.jobs)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from pictures import add_noise, as_dtype, psnr, wave
 from PIL import Image as PillowImage
 
@@ -30,6 +31,7 @@ def do(folder: Path, noisy: np.ndarray, clean: np.ndarray, files: FileSettings) 
         reference=folder / "clean.npy",
         residual=folder / "residual.npy",
         figure=folder / "figure.png",
+        uncertainty=folder / "uncertainty.npy",
     )
     settings = RunSettings(overrides=QUICK, files=files)
     return run(prepare(job, settings), settings)
@@ -53,6 +55,43 @@ def test_a_rescaled_result_is_measured_in_the_units_of_the_input(
     span = 65535 if dtype == "uint16" else float(np.ptp(clean))
     assert result.quality.psnr == pytest.approx(psnr(clean, back, peak=span))
     np.testing.assert_allclose(np.load(tmp_path / "residual.npy"), noisy - back, atol=unit / 100)
+    std = np.load(tmp_path / "uncertainty.npy")
+    assert std.dtype == np.float32
+    np.testing.assert_array_equal(std, result.denoised.std)
+    assert unit < std.mean() < 30 * unit
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_error_bars_in_the_result_are_in_its_units(tmp_path: Path, dtype: str) -> None:
+    noisy = as_dtype(add_noise(CLEAN, 10) * 257, "uint16")
+    np.save(tmp_path / "noisy.npy", noisy)
+    target = tmp_path / "out.tif"
+    job = Job(tmp_path / "noisy.npy", target, Path("noisy.npy"), uncertainty=target)
+    files = FileSettings(dtype=dtype, rescale=dtype == "uint8")
+    settings = RunSettings(overrides=QUICK, files=files)
+    result = run(prepare(job, settings), settings)
+    with tifffile.TiffFile(target) as file:
+        image, std = (page.asarray() for page in file.pages)
+    assert (image.dtype, std.dtype) == (dtype, np.float32)
+    unit = 257 if dtype == "uint8" else 1
+    np.testing.assert_allclose(std * unit, result.denoised.std, rtol=1e-5)
+    np.testing.assert_array_equal(image, result.written.pixels)
+
+
+def test_pixels_that_stay_as_they_are_have_no_error_bars(tmp_path: Path) -> None:
+    colours = as_dtype(add_noise(wave(24, 28, channels=3), 10), "uint8")
+    alpha = np.full((24, 28, 1), 255, np.uint8)
+    alpha[:5] = 0
+    PillowImage.fromarray(np.concatenate([colours, alpha], 2)).save(tmp_path / "in.png")
+    bars = tmp_path / "bars.tif"
+    job = Job(tmp_path / "in.png", tmp_path / "out.png", Path("in.png"), uncertainty=bars)
+    settings = RunSettings(overrides=QUICK)
+    result = run(prepare(job, settings), settings)
+    std = tifffile.imread(bars)
+    assert not std[:5].any()
+    assert (std[5:] > 0).all()
+    assert result_record(result, settings)["estimated_psnr"] == result.estimated_psnr
+    assert f"PSNR about {result.estimated_psnr:.1f} dB (estimated)" in result.describe()
 
 
 def test_a_conversion_that_leaves_nothing_is_refused_before_any_work(

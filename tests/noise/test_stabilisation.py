@@ -122,6 +122,17 @@ def test_errors_grow_with_the_level_on_the_way_back(curve: LevelCurve) -> None:
     np.testing.assert_allclose(std, 0.1 * curve.std(means), rtol=0.1)
 
 
+def test_errors_at_the_black_level_are_not_nothing() -> None:
+    """The way back ends there: its slope is zero, and a deviation up is still one."""
+    stabilisation = Stabilisation.of(LevelCurve.of_photons(4), 0, 255)
+    lowest = stabilisation.expected[:1]
+    assert stabilisation.undo(lowest - 0.5) == 0
+    up = stabilisation.undo(lowest + 0.2)
+    for below in (0.0, 0.5):
+        found = stabilisation.undo_std(lowest - below, np.full(1, 0.2))
+        np.testing.assert_allclose(found, up / np.sqrt(2))
+
+
 def test_the_log_slope_is_that_of_differences(curve: LevelCurve) -> None:
     stabilisation = Stabilisation.of(curve, 0, 255)
     values = np.array([33.3, 77.7, 200.1])
