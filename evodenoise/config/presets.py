@@ -5,7 +5,8 @@ Budgets are counted in patches visited, never in seconds, so that results repeat
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evodenoise.config.settings import (
     Covariance,
@@ -38,15 +39,15 @@ COLOUR_POSTERIOR_MASS = 0.99
 """Learning from less of the posterior costs gray images nothing, and colour up to 0.08 dB."""
 
 MOST_LOW_RANK_PIXELS = 500_000
-"""In larger images low-rank groups are fewer, an eighth of the work; in colour there are none."""
+"""In larger images low-rank groups are fewer, an eighth of the work."""
 
 LARGE_PATCH_STEP, MORE_GROUP_STEP = 2, 1
 """Of larger images every second row and column of patches is rebuilt, a quarter of the work, and
 groups are one pixel further apart: 0.02 dB. In colour that would be 0.08 dB; there every second
 patch is rebuilt, as on a chess-board."""
 
-FEWEST_GAUSSIAN_EPOCHS = 45
-"""Without the low-rank groups more is left to the autoencoder: 24 cost 0.03 to 0.06 dB."""
+COLOUR_EPOCHS = 45
+"""Of `balanced`: 24 cost colour 0.03 to 0.06 dB."""
 
 LONGEST_STRETCH = 3
 """How many times more epochs a tiny image gets, whose epochs are short."""
@@ -62,12 +63,15 @@ class Preset:
         What it is for, in one line.
     config : DenoiseConfig
         The settings for an image whose sub-lattices are full.
+    colour : Mapping
+        Settings that are others in colour.
     scales : bool
         Whether latents, epochs, steps, refinement and posterior mass follow the image's shape.
     """
 
     description: str
     config: DenoiseConfig
+    colour: Mapping[str, Any] = field(default_factory=dict)
     scales: bool = True
 
 
@@ -87,6 +91,12 @@ PRESETS: Mapping[str, Preset] = {
     "balanced": Preset(
         "a good picture",
         DenoiseConfig(),
+        colour={
+            "refinement": Refinement.QUICK,
+            "epochs": COLOUR_EPOCHS,
+            "staggered": True,
+            "group_step": 4,
+        },
     ),
     "best": Preset(
         "the best picture",
@@ -185,13 +195,12 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
     stretch = math.sqrt(max(1.0, config.lattice_patches / patches))
     colour = len(shape) > 2 and shape[2] > 1
     large = shape[0] * shape[1] > MOST_LOW_RANK_PIXELS
-    if colour and config.refinement is Refinement.FULL:
-        epochs = max(config.epochs, FEWEST_GAUSSIAN_EPOCHS)
-        config = replace(config, refinement=Refinement.GAUSSIAN, epochs=epochs)
+    if colour:
+        config = replace(config, **preset.colour)
     if large and config.refinement is Refinement.FULL:
         config = replace(config, refinement=Refinement.QUICK)
     if large:
-        group_step = config.group_step + MORE_GROUP_STEP
+        group_step = max(config.group_step, preset.config.group_step + MORE_GROUP_STEP)
         config = replace(config, group_step=group_step)
         if not colour:
             config = replace(config, patch_step=LARGE_PATCH_STEP)

@@ -207,8 +207,9 @@ class DenoiseConfig:
         Whether every second one of these is left out, as on the squares of a chess-board.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
-        the first estimate; ``full``: averaged with low-rank models; ``quick``: with fewer of
-        these; ``none``: no refinement.
+        the first estimate; ``full``: averaged with low-rank models, in colour of the brightness,
+        followed by Gaussian ones once more; ``quick``: with fewer of these; ``none``: no
+        refinement.
     group_step : int
         Distance in pixels of the patches around which groups are formed.
     group_sizes : tuple of int

@@ -29,6 +29,9 @@ GAUSSIAN_SECONDS = 12e-6
 LOW_RANK_SECONDS, QUICK_SECONDS = 75e-6, 14e-6
 """What low-rank models add to that: all of them, and those of the quick refinement."""
 
+AGAIN_SECONDS = 14e-6
+"""What Gaussian groups of the brightness add to these in colour."""
+
 GROUP_STEP = 3
 
 COLOUR = 1.8
@@ -130,7 +133,7 @@ def forecast_stages(
     return StageSeconds(
         training=models * config.epochs * visit * _visited(config, height, width),
         rebuilding=learning * pixels * REBUILD_SECONDS * config.rebuilt_share,
-        refining=colour * pixels * _grouping(config),
+        refining=pixels * _grouping(config, channels),
         visit=visit,
     )
 
@@ -142,17 +145,19 @@ def _visited(config: DenoiseConfig, height: int, width: int) -> int:
     return min(patches, config.lattice_patches or patches)
 
 
-def _grouping(config: DenoiseConfig) -> float:
-    """Guess the seconds that a gray pixel takes in groups of similar patches."""
+def _grouping(config: DenoiseConfig, channels: int) -> float:
+    """Guess the seconds that a pixel takes in groups of similar patches."""
     if config.refinement is Refinement.NONE:
         return 0.0
     density: float = (GROUP_STEP / config.group_step) ** 2
-    seconds = GAUSSIAN_SECONDS * density
+    seconds = GAUSSIAN_SECONDS * density * (COLOUR if channels > 1 else 1.0)
     if config.refinement is Refinement.FULL:
         seconds += LOW_RANK_SECONDS * density
     if config.refinement is Refinement.QUICK:
         seconds += QUICK_SECONDS
-    return seconds * len(config.group_sizes)
+    seconds *= len(config.group_sizes)
+    again = channels > 1 and config.refinement is not Refinement.GAUSSIAN
+    return seconds + AGAIN_SECONDS if again else seconds
 
 
 def describe_seconds(seconds: float) -> str:

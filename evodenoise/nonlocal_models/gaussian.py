@@ -28,6 +28,9 @@ EPSILON = torch.finfo(torch.float32).eps
 WEIGHT_FLOOR = 0.02
 """Added to the posterior variance over sigma^2 before a group is weighted by its inverse."""
 
+FEW = 0.6
+"""Members of a group over the values of a patch: with fewer, the members' products are inverted."""
+
 GAUSSIAN = GroupSettings(patch_size=7, members=40, radius=16)
 
 
@@ -58,6 +61,7 @@ def gaussian_groups(
     settings: GroupSettings = GAUSSIAN,
     spectrum: NoiseSpectrum | None = None,
     on_share: Callable[[float], None] | None = None,
+    mean_share: float = 0.0,
 ) -> Tensor:
     """Denoise each group with a Gaussian prior learned from a first estimate.
 
@@ -75,6 +79,9 @@ def gaussian_groups(
         Of the noise, over frequency; white by default.
     on_share : callable, optional
         Called with the share of the work that is done.
+    mean_share : float
+        Of the noisy members in the mean of a group; the rest is that of the first estimate, which
+        may have lost some of what all members share.
 
     Returns
     -------
@@ -92,26 +99,29 @@ def gaussian_groups(
         covariance   sigma^2 R (S + sigma^2 R)^-1 S
 
     and counts with the weight 1 / (v / sigma^2 + `WEIGHT_FLOOR`), v the mean posterior variance of
-    its pixels.
+    its pixels. Of few members with white noise, the rows of a matrix C about their mean, not the
+    covariance S = C^T C / M of D x D values is inverted but the products of members, M x M:
+
+        S (S + sigma^2 I)^-1 = C^T (C C^T + M sigma^2 I)^-1 C
     """
     grid = PatchGrid(noisy.shape, settings.patch_size)
     average = PatchAverage(grid, noisy.dtype, noisy.device)
-    relative = _relative_covariance(spectrum, settings.patch_size, grid.pixels).to(noisy)  # R
+    relative = None  # R; I if it is None
+    if spectrum is not None:
+        relative = torch.from_numpy(spectrum.covariance(settings.patch_size)).to(noisy)
 
     def estimate(members: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         prior = cut_members(pilot, settings.patch_size, members)
         mean = prior.mean(1, keepdim=True)
         centred = prior - mean
-        covariance = centred.transpose(1, 2) @ centred / members.shape[1]
-        # Beside an outlier the noise may be below the rounding errors of its variance.
-        rounding = torch.diagonal(covariance, dim1=1, dim2=2).amax(1) * grid.pixels * EPSILON
-        noise = rounding.clamp(min=noise_variance)[:, None, None]
-        factor = torch.linalg.cholesky(covariance + noise * relative)
-        gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 R)^-1 S
-        patches = (cut_members(noisy, settings.patch_size, members) - mean) @ gain + mean
-        left = gain if spectrum is None else relative @ gain  # over sigma^2
-        variance = torch.diagonal(left, dim1=1, dim2=2).mean(1)
-        return members, patches, 1 / (variance + WEIGHT_FLOOR)
+        about = cut_members(noisy, settings.patch_size, members)
+        if mean_share:
+            mean = mean + mean_share * (about.mean(1, keepdim=True) - mean)
+        if relative is None and members.shape[1] < FEW * grid.pixels:
+            found, variances = _few_members(centred, about - mean, noise_variance)
+        else:
+            found, variances = _many_members(centred, about - mean, noise_variance, relative)
+        return members, found + mean, 1 / (variances.mean(1) + WEIGHT_FLOOR)
 
     work = GroupWork(count_groups(grid, settings.step), 1, 1, on_share)
     for groups in match_groups(pilot, settings):
@@ -123,8 +133,40 @@ def gaussian_groups(
     return average.image()
 
 
-def _relative_covariance(spectrum: NoiseSpectrum | None, patch_size: int, pixels: int) -> Tensor:
-    """Return the covariance of the noise of a patch over its variance: (D, D)."""
-    if spectrum is None:
-        return torch.eye(pixels)
-    return torch.from_numpy(spectrum.covariance(patch_size))
+def _many_members(
+    centred: Tensor, deviations: Tensor, noise_variance: float, relative: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Denoise groups by their covariances.
+
+    Takes the pilot's members about their mean (G, M, D), noisy ones, sigma^2 and R. Returns the
+    posterior means of the noisy ones, and the variance of each pixel over sigma^2, (G, D).
+    """
+    covariance = centred.transpose(1, 2) @ centred / centred.shape[1]
+    noise = _above_rounding(noise_variance, torch.diagonal(covariance, dim1=1, dim2=2))
+    own = torch.eye(covariance.shape[1]).to(covariance) if relative is None else relative
+    factor = torch.linalg.cholesky(covariance + noise * own)
+    gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 R)^-1 S
+    left = gain if relative is None else relative @ gain
+    return deviations @ gain, torch.diagonal(left, dim1=1, dim2=2)
+
+
+def _few_members(
+    centred: Tensor, deviations: Tensor, noise_variance: float
+) -> tuple[Tensor, Tensor]:
+    """Do the same for white noise by the products of members."""
+    count = centred.shape[1]
+    products = centred @ centred.transpose(1, 2) / count
+    noise = _above_rounding(noise_variance, torch.diagonal(products, dim1=1, dim2=2))
+    products.diagonal(dim1=1, dim2=2).add_(noise[:, :, 0])
+    solved = torch.cholesky_solve(centred / count, torch.linalg.cholesky(products))  # (G, M, D)
+    found = (deviations @ centred.transpose(1, 2)) @ solved
+    return found, (centred * solved).sum(1)
+
+
+def _above_rounding(noise_variance: float, variances: Tensor) -> Tensor:
+    """Return sigma^2 for groups with variances (G, N) along the diagonal: (G, 1, 1).
+
+    Beside an outlier the noise may be below the rounding errors of its variance.
+    """
+    rounding = variances.amax(1) * variances.shape[1] * EPSILON
+    return rounding.clamp(min=noise_variance)[:, None, None]

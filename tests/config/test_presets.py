@@ -29,10 +29,6 @@ def test_a_large_image_gets_the_preset_as_it_is(name: str) -> None:
     assert preset_config(name, LARGE) == PRESETS[name].config
 
 
-EPOCHS_WITHOUT_LOW_RANK = {"fast": 7, "balanced": 45, "best": 120}
-"""With low-rank groups `balanced` has 24, which cost colour 0.03 to 0.06 dB."""
-
-
 @every_scaled_preset
 def test_huge_images_are_rebuilt_and_refined_at_less_cost(name: str) -> None:
     full = PRESETS[name].config
@@ -42,18 +38,23 @@ def test_huge_images_are_rebuilt_and_refined_at_less_cost(name: str) -> None:
     )
     colour = preset_config(name, (2000, 3000, 3))
     share = full.rebuilt_share / (1 if name == "fast" else 2)
-    assert (colour.refinement, colour.rebuilt_share) == (Refinement.GAUSSIAN, share)
+    assert (colour.refinement, colour.rebuilt_share) == (quick, share)
+    assert colour.group_step == full.group_step + 1
 
 
 @every_scaled_preset
-def test_colour_is_refined_at_less_cost_and_trained_for_as_long_as_that_takes(name: str) -> None:
-    full = PRESETS[name].config
-    assert preset_config(name, (256, 256, 3)) == replace(
-        full,
-        refinement=Refinement.GAUSSIAN,
-        posterior_mass=0.99,
-        epochs=EPOCHS_WITHOUT_LOW_RANK[name],
-    )
+def test_colour_has_settings_of_its_own(name: str) -> None:
+    preset = PRESETS[name]
+    expected = replace(preset.config, posterior_mass=0.99, **preset.colour)
+    assert preset_config(name, (256, 256, 3)) == expected
+
+
+def test_balanced_colour_is_trained_longer_and_rebuilt_and_refined_at_less_cost() -> None:
+    gray, colour = (preset_config("balanced", (256, 256, *rest)) for rest in ((), (3,)))
+    assert colour.epochs > gray.epochs
+    assert colour.rebuilt_share == gray.rebuilt_share / 2
+    assert (gray.refinement, colour.refinement) == (Refinement.FULL, Refinement.QUICK)
+    assert colour.group_step > gray.group_step
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 0.5, 1.0, 20.0])
@@ -112,7 +113,7 @@ def test_a_tiny_image_has_limits(name: str, shape: tuple[int, ...]) -> None:
     assert config.states < 2**config.latents
     assert 16 <= config.latents <= full.latents
     colour = len(shape) > 2
-    most = EPOCHS_WITHOUT_LOW_RANK[name] if colour else full.epochs
+    most = PRESETS[name].colour.get("epochs", full.epochs) if colour else full.epochs
     assert config.epochs <= 3 * most
 
 

@@ -26,6 +26,9 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
         ((8, 9, 3), GroupSettings(3, 8, 3, step=2)),
         # One group of all patches.
         ((6, 6, 1), GroupSettings(3, 16, 3, step=4)),
+        # So few members that their products are inverted.
+        ((11, 12, 1), GroupSettings(5, 9, 4, step=3)),
+        ((9, 10, 3), GroupSettings(4, 7, 3, step=2)),
     ],
 )
 @pytest.mark.parametrize("noise_variance", [0.05, 0.4])
@@ -41,6 +44,15 @@ def test_every_member_gets_its_posterior_mean_weighted_by_the_precision(
         noisy, pilot, noise_variance, side=chosen.pop("patch_size"), **chosen
     )
     np.testing.assert_allclose(estimate.numpy(), expected, atol=2e-5)
+
+
+def test_the_mean_of_a_group_may_be_told_by_noisy_members_in_part() -> None:
+    noisy, pilot = np.random.default_rng(0).normal(size=(2, 9, 9, 1))
+    images = tensor(noisy), tensor(pilot)
+    settings = GroupSettings(9, 1, 0)
+    # Of one member alone nothing but the mean is known.
+    estimate = gaussian_groups(*images, 0.3, settings, mean_share=0.25)
+    torch.testing.assert_close(estimate, 0.25 * images[0] + 0.75 * images[1])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

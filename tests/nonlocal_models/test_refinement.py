@@ -3,12 +3,14 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from filtered_noise import exact_spectrum
 from torch import Tensor
 
 from evodenoise.config.settings import Refinement
+from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models import refinement
 from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
 from evodenoise.nonlocal_models.low_rank import low_rank_groups, low_rank_settings
@@ -28,15 +30,55 @@ def picture(height: int = 20, width: int = 22, channels: int = 1) -> tuple[Tenso
     return clean + VARIANCE**0.5 * first, clean + 0.3 * VARIANCE**0.5 * second
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_full_is_six_parts_low_rank_and_four_parts_gaussian(channels: int) -> None:
-    noisy, pilot = picture(channels=channels)
-    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5, channels))
-    gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, channels))
+def test_full_is_six_parts_low_rank_and_four_parts_gaussian() -> None:
+    noisy, pilot = picture()
+    low_rank = low_rank_groups(noisy, pilot, VARIANCE, low_rank_settings(0.5, 1))
+    gaussian = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, 1))
     expected = 0.6 * low_rank + 0.4 * gaussian
     assert (low_rank - gaussian).abs().max() > 0.05
     torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.FULL), expected)
     torch.testing.assert_close(refine(noisy, pilot, VARIANCE, Refinement.GAUSSIAN), gaussian)
+
+
+# --- colour
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_in_colour_the_brightness_goes_on_from_both_estimates_and_some_residual(
+    coloured: bool,
+) -> None:
+    noisy, pilot = picture(channels=3)
+    spectrum, own, variance = None, None, VARIANCE
+    if coloured:
+        density = np.ones((3, FREQUENCIES, FREQUENCIES))
+        density[0, 10:], density[1] = 0.2, 0.5
+        spectrum, own = NoiseSpectrum.of(density), NoiseSpectrum.of(density[:1])
+        variance = VARIANCE * density[0].mean() / density.mean()
+    first = gaussian_groups(noisy, pilot, VARIANCE, gaussian_settings(0.5, 3), spectrum)
+    bright, noise = first[..., :1].contiguous(), noisy[..., :1].contiguous()
+    settings = replace(low_rank_settings(0.5, 1), patch_size=8)
+    second = (low_rank_groups(noise, bright, variance, settings, own) + bright) / 2
+    second = second + 0.07 * (noise - second)
+    again = [
+        gaussian_groups(noise, second, variance, each, own, mean_share=0.3)
+        for each in (GroupSettings(6, 30, 20, step=4), GroupSettings(10, 40, 20, step=4))
+    ]
+    refined = refine(noisy, pilot, VARIANCE, Refinement.FULL, spectrum=spectrum)
+    assert torch.equal(refined[..., 1:], first[..., 1:])
+    torch.testing.assert_close(refined[..., :1], (again[0] + again[1]) / 2)
+
+
+def test_in_colour_time_may_suffice_for_gaussian_groups_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noisy, pilot = picture(channels=3)
+    expected = refine(noisy, pilot, VARIANCE, Refinement.GAUSSIAN)
+    clock = Clock(monkeypatch)
+    refined = refine(noisy, pilot, VARIANCE, Refinement.QUICK, deadline=clock.now + 3)
+    assert torch.equal(refined, expected)
+
+
+# --- gray
 
 
 def test_both_models_are_told_the_spectrum_of_the_noise() -> None:
@@ -140,9 +182,10 @@ def test_low_rank_groups_are_left_out_when_they_would_not_fit(
         assert clock.now == 100 + spent
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("each", [Refinement.GAUSSIAN, Refinement.QUICK, Refinement.FULL])
-def test_the_share_that_is_done_grows_to_the_whole(each: Refinement) -> None:
-    noisy, pilot = picture()
+def test_the_share_that_is_done_grows_to_the_whole(each: Refinement, channels: int) -> None:
+    noisy, pilot = picture(channels=channels)
     shares: list[float] = []
     refine(noisy, pilot, VARIANCE, each, sizes=(-1, 0), on_share=shares.append)
     assert shares == sorted(shares)
