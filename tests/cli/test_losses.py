@@ -55,7 +55,7 @@ def test_records_tell_how_sure_results_are(capsys: pytest.CaptureFixture[str]) -
 def test_error_bars_need_a_file_that_holds_them(capsys: pytest.CaptureFixture[str]) -> None:
     for options, reason in {
         "page": "a.png: --uncertainty page needs a TIFF result; add --format tif",
-        "a.png": "a.png: unknown ending; use .tif or .tiff or .npy",
+        "u.png": "u.png: unknown ending; use .tif or .tiff or .npy",
         "in/u.tif": "in/u.tif: exists already",
     }.items():
         Path("in/u.tif").touch()
