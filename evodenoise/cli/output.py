@@ -23,6 +23,9 @@ from evodenoise.jobs.shards import Shard
 SLACK = 1.1
 """A run that takes longer than so many times its limit is worth a word."""
 
+NOTABLE = 0.06
+"""Share of a picture that has lost structure, worth a word; good results have up to 4 %."""
+
 NAMES = {status: str(status) for status in Status}
 PROSPECTS = {
     Status.PENDING: "to do",
@@ -254,7 +257,22 @@ def list_notes(ledger: Ledger) -> Iterator[str]:
             f"note: the time limit of {limit:g} s was too short for start-up, files and the least "
             f"of training; {plural(len(late), 'image')} took up to {longest:.1f} s"
         )
+    yield from _list_losses(done)
     yield from _list_gaps(ledger)
+
+
+def _list_losses(done: Sequence[Record]) -> Iterator[str]:
+    """Say of which images more than noise was taken away."""
+    lost = [record for record in done if (record["structured"] or 0) > NOTABLE]
+    if not lost:
+        return
+    most = max(lost, key=lambda record: record["structured"])
+    picture = "the picture" if len(done) == 1 else most["input"]
+    more = f", and {plural(len(lost) - 1, 'image')} more" if len(lost) > 1 else ""
+    yield (
+        f"note: structure was removed in {100 * most['structured']:.0f} % of {picture}{more}, or "
+        "the noise is not what it was taken for; --residual shows what was taken away"
+    )
 
 
 def _list_gaps(ledger: Ledger) -> Iterator[str]:

@@ -248,7 +248,8 @@ def clean(
     if not ready.level and not channels.missing.any():
         return Cleaned.unchanged(channels.values, noise)
     outcome = _run(ready, tools)
-    values, std = ready.levelled.to_pixels(outcome.values, outcome.std)
+    std = ready.finest.with_coarser(outcome.std)
+    values, std = ready.levelled.to_pixels(outcome.values, std)
     if not ready.level:
         seen = ~channels.missing
         values[seen], std[seen] = channels.values[seen], 0.0
@@ -304,7 +305,7 @@ def learn(
 
 def _estimate(
     finest: Finest, config: DenoiseConfig, model: Checkpoint | None, tools: Tools
-) -> tuple[Array, Checkpoint]:
+) -> tuple[Array, Array, Checkpoint]:
     """Estimate values (T, Y, X, C) whose noise has one level, by a model of their scale."""
     started = time.perf_counter()
     deadline = None if config.time_limit is None else started + config.time_limit
@@ -319,7 +320,7 @@ def _estimate(
     ready = Ready(Levelled(finest.channels, finest.noise, None), finest, prepared, finest.noise)
     own = replace(tools.at_half(model), scale=tools.scale + finest.scale)
     outcome = _run(ready, own)
-    return outcome.values, ready.keep(outcome.fitted)
+    return outcome.values, finest.with_coarser(outcome.std), ready.keep(outcome.fitted)
 
 
 @dataclass(frozen=True)

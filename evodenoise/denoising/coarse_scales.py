@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.presets import LONGEST_STRETCH
@@ -54,6 +55,8 @@ class Finest:
         What was learned at half the size; None: nothing was removed there.
     scale : int
         How many times the size has been halved.
+    std : ndarray, shape (T, Y, X, C), or None
+        Standard deviation of what coarser scales got wrong; None: nothing was removed there.
     """
 
     channels: DistinctChannels
@@ -61,9 +64,18 @@ class Finest:
     share: float = 1.0
     coarser: Checkpoint | None = None
     scale: int = 0
+    std: Array | None = None
+
+    def with_coarser(self, std: Array) -> Array:
+        """Add to the deviations of errors (T, Y, X, C) of this scale those of the coarser ones."""
+        total: Array = std if self.std is None else np.hypot(std, self.std)
+        return total
 
 
-Estimate = Callable[[Finest, DenoiseConfig, Checkpoint | None], tuple[Array, Checkpoint | None]]
+Estimate = Callable[
+    [Finest, DenoiseConfig, Checkpoint | None], tuple[Array, Array, Checkpoint | None]
+]
+"""Returns values, the standard deviation of their errors, and the model."""
 
 
 def remove_coarse(
@@ -114,12 +126,13 @@ def remove_coarse(
     below = replace(noise.of_level(noise.level * math.sqrt(variance)), spectrum=coarse)
     quick = shorten(config, shape, work=WORK, time=TIME)
     rest = remove_coarse(small, quick, below, estimate, model=coarser, scale=scale + 1)
-    found, learned = estimate(rest, quick, coarser)
+    found, wrong, learned = estimate(rest, quick, coarser)
     variance, fine = fine_spectrum(spectrum, LEFT)
     share = margin * math.sqrt(variance)
     left = replace(noise.of_level(share * noise.level), spectrum=fine)
     better = channels.values + double(found - values, shape)
-    return Finest(replace(channels, values=better), left, share, learned, scale)
+    coarse_std = double(wrong, shape).clip(min=0)
+    return Finest(replace(channels, values=better), left, share, learned, scale, coarse_std)
 
 
 def _is_coarse(spectrum: NoiseSpectrum, shape: tuple[int, ...], config: DenoiseConfig) -> bool:

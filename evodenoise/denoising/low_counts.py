@@ -55,6 +55,9 @@ FEWEST_COUNTS = 1e-6
 SMALLEST_SIDE = 64
 """Pixels; of smaller images half the size would teach nothing, and averages of neighbours guide."""
 
+DETAIL_WINDOW = 5
+"""Pixels, around which detail that cannot be seen is as strong as that which can."""
+
 WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Of these averages: standard deviations of Gaussians, in pixels."""
 
@@ -156,8 +159,8 @@ def clean_few_counts(
     result = clean(mixture.channels, mixture.config, mixture.noise, mixture.tools)
     return replace(
         result,
-        # The model of mixtures takes for the picture what the guide got wrong.
-        std=np.hypot(result.std, (1 - mixture.share) * mixture.guide_std),
+        # What half the size does not show is missing in both parts of the mixture: the errors add.
+        std=result.std + (1 - mixture.share) * mixture.guide_std,
         noise=noise,
         noise_std=result.noise_std / mixture.share,
         model=result.model and _of_mixtures(result.model, mixture),
@@ -209,7 +212,8 @@ def _mixture(
         half = replace(channels, values=small, missing=gaps)
         found = clean_few_counts(half, quick, noise.rescaled(0.5), tools.at_half(coarser))
         guide, coarser = double(found.values, values.shape), found.model
-        guide_std = double(found.std, values.shape).clip(min=0)
+        wrong = np.hypot(found.std, detail(found.values, gaps))
+        guide_std = double(wrong, values.shape).clip(min=0)
     mixed = replace(channels, values=mix(channels, guide, share, counting))
     seconds = time.perf_counter() - started
     if config.time_limit is not None:
@@ -297,6 +301,27 @@ def mix(channels: DistinctChannels, guide: Array, share: float, counting: Counti
     brighter = 2 / gain * (recorded - expected) > CONTRADICTION
     mixed: Array = guide + np.where(maximum_filter(brighter, box), 1, share) * (known - guide)
     return mixed
+
+
+def detail(values: Array, missing: Mask) -> Array:
+    """Return what half the size cannot show of an image, root mean square around each pixel.
+
+    That is about what the image itself lacks of one of twice its size: of photographs each octave
+    of frequencies has about the same energy (D. Field, J. Opt. Soc. Am. A 4(12), 1987).
+
+    Parameters
+    ----------
+    values : ndarray, shape (T, Y, X, C)
+        Without noise.
+    missing : ndarray of bool, shape (T, Y, X)
+        Pixels that were filled.
+    """
+    from scipy.ndimage import uniform_filter
+
+    coarse, _ = halve(values, missing)
+    lost = np.square(values - double(coarse, values.shape))
+    around: Array = np.sqrt(uniform_filter(lost, (0, DETAIL_WINDOW, DETAIL_WINDOW, 0)))
+    return around
 
 
 def smooth(values: Array, counting: Counting) -> tuple[Array, float]:

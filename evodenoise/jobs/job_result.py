@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 PHOTON_COLUMNS = ("gain", "readout")
 """What records tell of noise of photons."""
 
-NOTABLE = 0.06
-"""Share of a picture that has lost structure, worth a warning; good results have up to 4 %."""
-
 CLIPPED_WORDS = {Clipped.KEEP: "kept", Clipped.RESTORE: "restored"}
 
 
@@ -127,12 +124,6 @@ class JobResult:
             estimated = self.noise_source in (NoiseSource.ESTIMATED, NoiseSource.NONE)
             advice = "; --sigma sets its level" if estimated else ""
             found.append(f"the noise {describe_doubt(noise)}{advice}")
-        if self.denoised.structured > NOTABLE:
-            share = 100 * self.denoised.structured
-            found.append(
-                f"structure was removed in {share:.0f} % of the picture, or its noise is not what "
-                "it was taken for; --residual shows what was taken away"
-            )
         return tuple(found)
 
     def warnings(self) -> tuple[str, ...]:

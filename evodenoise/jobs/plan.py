@@ -265,6 +265,10 @@ def add_extras(
     bars = None if uncertainty is None or in_result else Path(uncertainty)
     if in_result:
         _refuse_pages(plan.jobs)
+    elif any(job.target == bars for job in plan.jobs):
+        raise OutputError(
+            f"{bars}: would be written twice; name another file, or write --uncertainty {PAGE}"
+        )
     for path, endings in (
         (residual, RESIDUAL_ENDINGS),
         (figure, FIGURE_ENDINGS),

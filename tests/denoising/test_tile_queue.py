@@ -76,7 +76,7 @@ def test_shares_are_those_of_all_tiles() -> None:
 def test_figures_keep_no_pixels() -> None:
     """A view of none of them would."""
     pixels = np.zeros((1, 50, 50))
-    figures = DenoisedTile(pixels, pixels, 1, 2.0, 3.0, 4, 5.0, 6.0).figures()
+    figures = DenoisedTile(pixels, pixels, 1, 2.0, 3.0, 0.1, 4, 5.0, 6.0).figures()
     assert figures.image.base is None
     assert figures.std.base is None
     assert figures.image.size == figures.std.size == 0
