@@ -40,6 +40,10 @@ LOW_RANK_PASSES = (1.1, 2.0)
 """Time of such an iteration as it was measured, gray and in colour, with what follows it there; the
 cost above errs on the side that a deadline wants."""
 
+COLOUR_SIZE = 6
+"""Side of the patches of the first Gaussian groups, at most, where the brightness goes on from
+them: as good for the differences of colours as the larger ones, and quicker."""
+
 BRIGHTNESS_SIZE = 8
 """Least side of the patches of the low-rank groups in colour. Nine tenths of the error are in the
 brightness there, and it has less noise beside its signal than all channels together."""
@@ -56,8 +60,8 @@ RETURNED = 0.07
 """Share of what has been removed that is put back into the pilot of these groups, for their prior
 to have the variance that was lost: 0.05 dB, and more where there is texture."""
 
-MEAN_SHARE = 0.3
-"""Of the noisy members in the means of these groups: 0.02 to 0.04 dB."""
+MEAN_SHARE = 0.15
+"""Of the noisy members in the means of these groups: about 0.02 dB."""
 
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
@@ -125,7 +129,8 @@ def refine(
     first = _Stage(noisy, pilot, noise_variance, spectrum, on_share)
     near = replace(gaussian_settings(ratio, noisy.shape[2]), step=step)
     settings = low_rank_settings(ratio, 1)
-    if colour:
+    if colour and refinement is not Refinement.GAUSSIAN:
+        near = replace(near, patch_size=min(near.patch_size, COLOUR_SIZE))
         settings = replace(settings, patch_size=max(settings.patch_size, BRIGHTNESS_SIZE))
     settings = replace(settings, step=step)
     if refinement is Refinement.QUICK:

@@ -60,7 +60,7 @@ def test_in_colour_the_brightness_goes_on_from_both_estimates_and_some_residual(
     second = (low_rank_groups(noise, bright, variance, settings, own) + bright) / 2
     second = second + 0.07 * (noise - second)
     again = [
-        gaussian_groups(noise, second, variance, each, own, mean_share=0.3)
+        gaussian_groups(noise, second, variance, each, own, mean_share=0.15)
         for each in (GroupSettings(6, 30, 20, step=4), GroupSettings(10, 40, 20, step=4))
     ]
     refined = refine(noisy, pilot, VARIANCE, Refinement.FULL, spectrum=spectrum)
