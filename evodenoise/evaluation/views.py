@@ -48,10 +48,12 @@ class Views:
 
     Attributes
     ----------
-    noisy, denoised, residual : View
-        The whole image, and what was taken away.
+    noisy, denoised : View
+        The whole image.
     noisy_detail, denoised_detail : View
         The square of it where most is to be seen.
+    residual : View
+        What was taken away of the whole image.
     frame : tuple of float
         Left, top, width and height of that square, each a share of those of the image.
     span : float
@@ -60,9 +62,9 @@ class Views:
 
     noisy: View
     denoised: View
-    residual: View
     noisy_detail: View
     denoised_detail: View
+    residual: View
     frame: tuple[float, float, float, float]
     span: float
 
@@ -80,7 +82,8 @@ def draw_views(noisy: Array, denoised: Array) -> Views:
         Before and after, in the same units.
     """
     before, after = _average(noisy), _average(denoised)
-    tones = Tones(0.0, 255.0) if denoised.dtype == np.uint8 else Tones.of(after)
+    eight_bits = np.uint8 in (noisy.dtype, denoised.dtype)
+    tones = Tones(0.0, 255.0) if eight_bits else Tones.of(after)
     difference = _fit(before - after)
     # Averaging has left less of the noise than there was: what shows is structure.
     span = NOISE_SPAN * float(np.nan_to_num(np.nanstd(difference))) or 1.0
@@ -90,9 +93,9 @@ def draw_views(noisy: Array, denoised: Array) -> Views:
     return Views(
         noisy=_encode(_fit(before), tones, WHOLE),
         denoised=_encode(_fit(after), tones, WHOLE),
-        residual=_encode(difference, Tones(-span, span), WHOLE),
         noisy_detail=_encode(np.asarray(noisy[square]), tones, DETAIL),
         denoised_detail=_encode(np.asarray(denoised[square]), tones, DETAIL),
+        residual=_encode(difference, Tones(-span, span), WHOLE),
         frame=(left / width, top / height, side / width, side / height),
         span=span,
     )
@@ -124,11 +127,11 @@ def _fit(image: Array) -> Array:
         return image
     height, width = (max(1, round(length * scale)) for length in image.shape[:2])
     planes = image[..., None] if image.ndim == 2 else image
-    resized = [
-        Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
-        for plane in np.moveaxis(planes, 2, 0)
-    ]
-    return np.stack(resized, axis=2).reshape(height, width, *image.shape[2:])
+    pictures = (Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(planes, 2, 0))
+    resized = [picture.resize((width, height), Image.Resampling.BOX) for picture in pictures]
+    return np.stack([np.asarray(each) for each in resized], axis=2).reshape(
+        height, width, *image.shape[2:]
+    )
 
 
 def _find_detail(reduced: Array, shape: tuple[int, ...]) -> tuple[int, int, int]:
