@@ -122,13 +122,15 @@ def draw_comparison(
     return np.asarray(picture)
 
 
-def choose_detail(image: Array) -> tuple[int, int, int]:
+def choose_detail(image: Array, smallest: int = SMALLEST_DETAIL) -> tuple[int, int, int]:
     """Choose the square of an image where most is to be seen: of the largest variance.
 
     Parameters
     ----------
     image : ndarray, shape (Y, X) or (Y, X, C)
         Best without noise.
+    smallest : int
+        Least side, in pixels; the image's own, if that is less.
 
     Returns
     -------
@@ -138,7 +140,7 @@ def choose_detail(image: Array) -> tuple[int, int, int]:
     gray = image.astype(np.float64)
     gray = gray.mean(axis=2) if gray.ndim == 3 else gray
     shorter = min(gray.shape)
-    side = min(shorter, max(SMALLEST_DETAIL, round(shorter * DETAIL_SHARE)))
+    side = min(shorter, max(smallest, round(shorter * DETAIL_SHARE)))
     gray = np.nan_to_num(gray - np.nanmean(gray))
     mean, square = _box_means(gray, side), _box_means(gray**2, side)
     top, left = np.unravel_index(np.argmax(square - mean**2), mean.shape)

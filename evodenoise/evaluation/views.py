@@ -15,8 +15,8 @@ Array = npt.NDArray[Any]
 
 VIEW_SIDE = 320
 """Longest side of a view of a whole image, in pixels; smaller images stay as they are."""
-LARGEST_DETAIL = 160
-"""Longest side of a detail, in pixels: those of the image, so that its noise is seen."""
+SMALLEST_DETAIL, LARGEST_DETAIL = 72, 160
+"""Side of a detail, in pixels: those of the image, so that its noise is seen."""
 FINENESS = 2
 """Views are averaged in two steps; the first, by whole pixels, leaves so many times their side."""
 MEDIA_TYPE = "image/jpeg"
@@ -136,8 +136,8 @@ def _fit(image: Array) -> Array:
 
 def _find_detail(reduced: Array, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Find top, left and side of the detail of an image of a shape, by one that was reduced."""
-    top, left, side = choose_detail(reduced)
     factors = [full / small for full, small in zip(shape, reduced.shape[:2], strict=True)]
+    top, left, side = choose_detail(reduced, round(SMALLEST_DETAIL / min(factors)))
     size = min(round(side * min(factors)), LARGEST_DETAIL, *shape)
     middles = [(start + side / 2) * each for start, each in zip((top, left), factors, strict=True)]
     top, left = (

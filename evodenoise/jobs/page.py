@@ -18,6 +18,7 @@ from typing import Any
 from evodenoise import __version__
 from evodenoise.errors import plural
 from evodenoise.evaluation.views import MEDIA_TYPE, NAMES, View, Views
+from evodenoise.jobs.job_result import CLIPPED_WORDS
 from evodenoise.jobs.records import Record, Status, document
 
 SORTS = (
@@ -263,7 +264,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if record["impulses"]:
         yield "impulses", str(record["impulses"])
     if record["clipped"] is not None:
-        yield "clipped values", str(record["clipped"])
+        yield "clipped values", CLIPPED_WORDS.get(record["clipped"], record["clipped"])
 
 
 def _sum_up(summary: Mapping[str, Any]) -> str:
