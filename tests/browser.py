@@ -59,9 +59,7 @@ class Browser:
 
     def __enter__(self) -> "Browser":
         (page, *_) = [
-            each
-            for each in self.ask("Target.getTargets")["targetInfos"]
-            if each["type"] == "page"
+            each for each in self.ask("Target.getTargets")["targetInfos"] if each["type"] == "page"
         ]
         attached = self.ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self.session = attached["sessionId"]
@@ -70,7 +68,10 @@ class Browser:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.commands.close()
         self.answers.close()
@@ -107,9 +108,7 @@ class Browser:
 
     def run(self, code: str) -> Any:
         """Evaluate an expression of JavaScript, and wait for its promise if it is one."""
-        told = self.ask(
-            "Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True
-        )
+        told = self.ask("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
@@ -155,7 +154,9 @@ class Browser:
         """List the addresses that have been asked for."""
         sent = "Network.requestWillBeSent"
         return [
-            event["params"]["request"]["url"] for event in self.events if event.get("method") == sent
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event.get("method") == sent
         ]
 
 

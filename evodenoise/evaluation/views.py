@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image  # noqa: TID251 - draws, reads no files
 
-from evodenoise.evaluation.figures import NOISE_SPAN, Tones, choose_detail
+from evodenoise.evaluation.figures import DETAIL_SHARE, NOISE_SPAN, Tones, choose_detail
 
 Array = npt.NDArray[Any]
 
@@ -137,8 +137,8 @@ def _fit(image: Array) -> Array:
 def _find_detail(reduced: Array, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Find top, left and side of the detail of an image of a shape, by one that was reduced."""
     factors = [full / small for full, small in zip(shape, reduced.shape[:2], strict=True)]
-    top, left, side = choose_detail(reduced, round(SMALLEST_DETAIL / min(factors)))
-    size = min(round(side * min(factors)), LARGEST_DETAIL, *shape)
+    size = min(max(round(DETAIL_SHARE * min(shape)), SMALLEST_DETAIL), LARGEST_DETAIL, *shape)
+    top, left, side = choose_detail(reduced, max(1, round(size / max(factors))))
     middles = [(start + side / 2) * each for start, each in zip((top, left), factors, strict=True)]
     top, left = (
         min(max(round(middle - size / 2), 0), length - size)

@@ -263,8 +263,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield "missing pixels", f"{100 * record['missing_share']:.3g} %"
     if record["impulses"]:
         yield "impulses", str(record["impulses"])
-    if record["clipped"] is not None:
-        yield "clipped values", CLIPPED_WORDS.get(record["clipped"], record["clipped"])
+    if record["clipped"] in CLIPPED_WORDS:
+        yield "clipped values", CLIPPED_WORDS[record["clipped"]]
 
 
 def _sum_up(summary: Mapping[str, Any]) -> str:
