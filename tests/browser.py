@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,9 @@ OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--no-first-run", "--disable-extensions", "--remote-debugging-pipe"),
 )
+
+PATIENCE = 60.0
+"""Seconds after which a browser that does not answer counts as dead."""
 
 
 def find_browser() -> str | None:
@@ -76,7 +80,11 @@ class Browser:
         self.commands.close()
         self.answers.close()
         self.process.terminate()
-        self.process.wait(timeout=30)
+        try:
+            self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give a command of the DevTools protocol and return what is answered."""
@@ -93,6 +101,7 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self.rest:
+            assert select.select([self.answers], [], [], PATIENCE)[0], "the browser says nothing"
             piece = self.answers.read(1 << 20)
             assert piece, "the browser has ended"
             self.rest += piece
