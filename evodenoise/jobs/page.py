@@ -288,7 +288,7 @@ def _tools() -> str:
     return (
         '<div class="tools" role="group" aria-label="Order and selection" hidden>'
         f'<div class="sorts" role="group" aria-label="Sort by">Sort by {buttons}</div>'
-        '<label>Name <input type="search" id="search"></label>'
+        '<label>Find <input type="search" id="search" placeholder="name"></label>'
         '<label><input type="checkbox" id="doubtful"> only warnings and failures</label>'
         '<label>All sliders <input type="range" id="all" min="0" max="100" value="50"></label>'
         '<span id="told" role="status" class="summary"></span></div>'
@@ -309,7 +309,9 @@ def _list(pairs: Iterator[tuple[str, str]], name: str) -> str:
 def _word(value: Any) -> str:
     if value is None or value == []:
         return "-"
-    return " | ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+    if isinstance(value, list):
+        return " | ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: object) -> str:
