@@ -83,10 +83,10 @@ def draw_views(noisy: Array, denoised: Array) -> Views:
     """
     before, after = _average(noisy), _average(denoised)
     eight_bits = np.uint8 in (noisy.dtype, denoised.dtype)
-    tones = Tones(0.0, 255.0) if eight_bits else Tones.of(after)
+    tones = Tones(0.0, 255.0) if eight_bits else Tones.of(_known(after))
     difference = _fit(before - after)
     # Averaging has left less of the noise than there was: what shows is structure.
-    span = NOISE_SPAN * float(np.nan_to_num(np.nanstd(difference))) or 1.0
+    span = NOISE_SPAN * float(_known(difference).std()) or 1.0
     top, left, side = _find_detail(after, denoised.shape[:2])
     square = np.s_[top : top + side, left : left + side]
     height, width = denoised.shape[:2]
@@ -120,6 +120,12 @@ def _average(image: Array) -> Array:
     return result
 
 
+def _known(values: Array) -> Array:
+    """Leave out what is missing; if that is all, zero stands for it."""
+    known = values[np.isfinite(values)]
+    return known if known.size else np.zeros(1)
+
+
 def _fit(image: Array) -> Array:
     """Scale an image down so that it fits into a view."""
     scale = VIEW_SIDE / max(image.shape[:2])
@@ -138,6 +144,7 @@ def _find_detail(reduced: Array, shape: tuple[int, ...]) -> tuple[int, int, int]
     """Find top, left and side of the detail of an image of a shape, by one that was reduced."""
     factors = [full / small for full, small in zip(shape, reduced.shape[:2], strict=True)]
     size = min(max(round(DETAIL_SHARE * min(shape)), SMALLEST_DETAIL), LARGEST_DETAIL, *shape)
+    reduced = np.where(np.isfinite(reduced), reduced, _known(reduced).mean())
     top, left, side = choose_detail(reduced, max(1, round(size / max(factors))))
     middles = [(start + side / 2) * each for start, each in zip((top, left), factors, strict=True)]
     top, left = (

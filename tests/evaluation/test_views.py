@@ -59,6 +59,15 @@ def test_the_detail_is_where_most_is_to_be_seen_in_the_pixels_of_the_image() -> 
     assert pixels(views.denoised_detail).std() > 10
 
 
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_an_image_of_which_nothing_is_known(missing: float) -> None:
+    """So is a page of a stack that the other pages fill, and what is invisible stays so."""
+    for before, after in ((missing, 7.0), (missing, missing)):
+        views = draw_views(np.full((40, 30), before), np.full((40, 30), after))
+        assert views.span == 1
+        assert pixels(views.residual).mean() == pytest.approx(128, abs=2)
+
+
 def test_averages_leave_out_what_is_missing() -> None:
     image = np.full((1300, 1300), 50.0)
     image[::2] = np.nan
