@@ -56,7 +56,7 @@ def benchmark(given: Given) -> ExitCode:
     if voice.as_json and markdown:
         raise ConfigError("--json and --markdown are two forms of one table; choose one")
     levels, seeds = _parse_sigmas(given.get("sigmas", "25")), _parse_seeds(given.get("seeds", "0"))
-    book = _open_report(given.get("report"), settings)
+    book = _open_report(given.get("table"), settings)
     images = _read(given["clean"])
     names = given.get("presets", DEFAULT_PRESET).split(",")
     tasks = _plan(images, levels, names, seeds, settings.overrides)
@@ -282,7 +282,7 @@ COMMAND = Command(
     pick(
         *("clean", "sigmas", "presets", "seeds", "time_limit", "epochs"),
         *("covariance", "refine", "patch_size", "device", "threads"),
-        *("report", "overwrite", "skip_existing", "markdown"),
+        *("table", "overwrite", "skip_existing", "markdown"),
         *("json", "quiet", "verbose", "version", "help"),
     ),
 )

@@ -17,8 +17,7 @@ from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
 from evodenoise.jobs.naming import Naming
 from evodenoise.jobs.plan import PAGE, Plan, add_extras, make_plan, refuse_existing
-from evodenoise.jobs.report import check_report
-from evodenoise.jobs.shards import list_shard_reports
+from evodenoise.jobs.report import ENDINGS, HTML, check_report
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -50,10 +49,15 @@ def denoise(given: Given) -> ExitCode:
     to_stdout = goes_to_stdout(request.files, naming.output)
     voice = replace(make(Voice, given), stdout_is_taken=to_stdout)
     check_request(request, settings, naming, voice)
-    request = replace(request, report=request.report_of_shard())
-    settings = replace(settings, uncertainty=voice.as_json or request.report is not None)
-    if request.report is not None:
-        check_report(request.report, replace_it=settings.overwrite or settings.resume)
+    request = replace(request, reports=request.reports_of_shard())
+    settings = replace(
+        settings,
+        uncertainty=voice.as_json or bool(request.reports),
+        pictures=any(report.suffix == HTML for report in request.reports),
+    )
+    for report in request.reports:
+        replace_it = settings.overwrite or settings.resume
+        check_report(report, replace_it=replace_it, endings=(*ENDINGS, HTML))
     with open_streams(request.files, naming) as (inputs, naming):
         plan = _plan(inputs, naming, request, settings, sharing, voice)
         for line in list_idle_options(request, plan):
@@ -63,10 +67,13 @@ def denoise(given: Given) -> ExitCode:
             return _end_without_work(ledger, voice, dry_run=request.dry_run)
         if request.dry_run:
             return print_plan(plan, ledger, voice)
-        if plan.many or request.scheduler is not None:
-            return denoise_many(plan, settings, ledger, voice, request, sharing)
-        settings = replace(settings, make_folders=plan.make_folders)
-        return denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
+        try:
+            if plan.many or request.scheduler is not None:
+                return denoise_many(plan, settings, ledger, voice, request, sharing)
+            settings = replace(settings, make_folders=plan.make_folders)
+            return denoise_one(plan.jobs[0], settings, ledger, voice, started=started)
+        finally:
+            ledger.flush()
 
 
 def _plan(
@@ -106,10 +113,8 @@ def _plan(
 
 def _open_ledger(request: Request, settings: RunSettings) -> Ledger:
     """Open the records; a run over all images gathers those of shards."""
-    parts: list[Path] = []
-    if request.report is not None and request.shard is None:
-        parts = list_shard_reports(request.report)
-    return Ledger(settings, request.report, resume=settings.resume, parts=parts)
+    gather = request.shard is None
+    return Ledger(settings, request.reports, resume=settings.resume, gather=gather)
 
 
 def _end_without_work(ledger: Ledger, voice: Voice, *, dry_run: bool) -> ExitCode:

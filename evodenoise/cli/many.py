@@ -68,7 +68,7 @@ def denoise_many(
             voice.say(f"warning: {unpaired} of {len(plan.jobs)} images have no reference")
         with (
             sharing.settle(plan, settings, voice) as settled,
-            show_batch(len(plan.jobs), voice, request.report) as audience,
+            show_batch(len(plan.jobs), voice, next(iter(request.reports), None)) as audience,
             interrupts.gentle(STOPPING),
         ):
             run_batch(

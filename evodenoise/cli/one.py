@@ -9,6 +9,7 @@ from evodenoise.errors import EvodenoiseError, ExitCode
 from evodenoise.jobs.job import Job, PreparedJob, RunSettings
 from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.ledger import Ledger
+from evodenoise.jobs.pictures import draw_result
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import result_record
@@ -130,7 +131,11 @@ def _run(
             on_epoch=on_epoch,
             on_reconstruction=progress.on_reconstruction,
             on_refinement=progress.on_refinement,
-            on_ready=lambda result: ledger.ready(prepared.job, result_record(result, settings)),
+            on_ready=lambda result: ledger.ready(
+                prepared.job,
+                result_record(result, settings),
+                draw_result(result) if settings.pictures else None,
+            ),
         )
 
 

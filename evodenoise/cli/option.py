@@ -122,7 +122,7 @@ class Command:
         """Return a function whose parameters are the options."""
 
         def command(**values: Any) -> ExitCode:
-            typed = {name: value for name, value in values.items() if value is not None}
+            typed = {name: value for name, value in values.items() if value not in (None, [])}
             return self.work(
                 {name: self.options[name].read(value) for name, value in typed.items()}
             )
@@ -141,7 +141,8 @@ class _TyperCommand(TyperCommand):
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         if not ctx.resilient_parsing:
             *_, typed = self.make_parser(ctx).parse_args(list(args))
-            times = Counter(each for each in typed if not getattr(each, "is_flag", False))
+            once = (each for each in typed if not getattr(each, "is_flag", False))
+            times = Counter(each for each in once if not getattr(each, "multiple", False))
             for each, count in times.items():
                 if count > 1:
                     raise UsageError(f"{each.opts[-1]} is given {count} times; give it once")

@@ -153,9 +153,10 @@ OF_DENOISING: Mapping[str, Option] = {
         "Peak value for PSNR and SSIM, in pixel units.",
         default="span of the integer type; for floats the reference's max - min"),
     "report": Option(
-        "--report", Path, "FILE", RESULTS, (Request, "report"),
-        "A row for each image: .json, .jsonl or .csv.",
-        default="none"),
+        "--report", list[Path], "FILE", RESULTS, (Request, "reports"),
+        "A row for each image, .json, .jsonl or .csv, or a page with pictures, .html; may be "
+        "repeated.",
+        default="none", read=tuple),
     "figure": Option(
         "--figure", Path, "PATH", RESULTS, (Request, "figure"),
         "Picture for comparison, .png; for many images a folder, with contact sheets.",
@@ -333,6 +334,10 @@ OF_OTHERS: Mapping[str, Option] = {
     "noise_figure": Option(
         "--figure", Path, "FILE", RESULTS, None,
         "Draw the noise: level over brightness, and spectrum.",
+        default="none"),
+    "table": Option(
+        "--report", Path, "FILE", RESULTS, None,
+        "A row for each image: .json, .jsonl or .csv.",
         default="none"),
     "markdown": Option(
         "--markdown", bool, "", RESULTS, None,

@@ -1,5 +1,6 @@
 """What is asked for, and which of it cannot be meant."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ class Request:
         Whether the plan is printed, and nothing is done.
     reference : Path or None
         A clean image, or a folder of such.
-    report, figure, residual : Path or None
+    reports : tuple of Path
+        Where records go.
+    figure, residual : Path or None
         Where these go.
     uncertainty : str or None
         Where the standard deviation of the errors goes: a path, or `PAGE`.
@@ -48,18 +51,18 @@ class Request:
     fail_fast: bool = False
     dry_run: bool = False
     reference: Path | None = None
-    report: Path | None = None
+    reports: tuple[Path, ...] = ()
     figure: Path | None = None
     residual: Path | None = None
     uncertainty: str | None = None
     shard: Shard | None = None
     scheduler: str | None = None
 
-    def report_of_shard(self) -> Path | None:
-        """Return where the report goes: that of a shard is a file of its own."""
-        if self.report is None or self.shard is None:
-            return self.report
-        return self.shard.report(self.report)
+    def reports_of_shard(self) -> tuple[Path, ...]:
+        """Return where the reports go: those of a shard are files of their own."""
+        if self.shard is None:
+            return self.reports
+        return tuple(map(self.shard.report, self.reports))
 
 
 def check_request(request: Request, settings: RunSettings, naming: Naming, voice: Voice) -> None:
@@ -76,6 +79,9 @@ def check_request(request: Request, settings: RunSettings, naming: Naming, voice
         If there are such.
     """
     check_renewal(overwrite=settings.overwrite, resume=settings.resume)
+    for report, count in Counter(request.reports).items():
+        if count > 1:
+            raise ConfigError(f"--report {report} is given {count} times; give it once")
     if settings.data_range is not None and request.reference is None:
         raise ConfigError("--data-range says how to measure; it needs --reference")
     for name in ("shard", "scheduler"):

@@ -136,13 +136,15 @@ def _uncertainty_panel(std: Array) -> Panel:
     return Panel("uncertainty", f"black to white: 0 to {tones.white:.3g}", std, tones)
 
 
-def choose_detail(image: Array) -> tuple[int, int, int]:
+def choose_detail(image: Array, side: int | None = None) -> tuple[int, int, int]:
     """Choose the square of an image where most is to be seen: of the largest variance.
 
     Parameters
     ----------
     image : ndarray, shape (Y, X) or (Y, X, C)
         Best without noise.
+    side : int, optional
+        Of the square, in pixels, not above those of the image; by default it follows from them.
 
     Returns
     -------
@@ -152,7 +154,8 @@ def choose_detail(image: Array) -> tuple[int, int, int]:
     gray = image.astype(np.float64)
     gray = gray.mean(axis=2) if gray.ndim == 3 else gray
     shorter = min(gray.shape)
-    side = min(shorter, max(SMALLEST_DETAIL, round(shorter * DETAIL_SHARE)))
+    if side is None:
+        side = min(shorter, max(SMALLEST_DETAIL, round(shorter * DETAIL_SHARE)))
     gray = np.nan_to_num(gray - np.nanmean(gray))
     mean, square = _box_means(gray, side), _box_means(gray**2, side)
     top, left = np.unravel_index(np.argmax(square - mean**2), mean.shape)

@@ -78,7 +78,7 @@ def run_batch(
     watch = Watch(
         on_start=audience.begins,
         on_progress=audience.gets_on,
-        on_ready=lambda job, message: ledger.ready(job, message.record),
+        on_ready=lambda job, message: ledger.ready(job, message.record, message.views),
         on_finish=lambda job: audience.ends(job, ledger.records[job]),
         on_failure=lambda job, error: audience.ends(job, ledger.failed(job, error)),
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from evodenoise.errors import OutputError, WriteError
+from evodenoise.evaluation.views import Views
 from evodenoise.jobs.records import Record, document
 from evodenoise.system.files import write_bytes
 
 ENDINGS = (".json", ".jsonl", ".csv")
+HTML = ".html"
 
 BETWEEN = " | "
 """Between the parts of a list in a cell of a table: nothing that stands in a sentence."""
@@ -58,9 +60,13 @@ class Report:
             If a file is not one of our reports.
         """
         for path in (self.path, *others):
-            for record in _read(path, self.columns) if path.exists() else ():
+            for record, views in self._read(path) if path.exists() else ():
                 if keep(record):
-                    self.records[self.key(record)] = record
+                    self.take(record, views)
+
+    def take(self, record: Record, views: Views | None = None) -> None:  # noqa: ARG002 - see `add`
+        """Take over what is known, without writing it; as for `add`."""
+        self.records[self.key(record)] = record
 
     def start(self) -> None:
         """Write the records that there are so far.
@@ -72,8 +78,15 @@ class Report:
         """
         self._rewrite()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, views: Views | None = None) -> None:  # noqa: ARG002 - text
         """Add a record; it is in the file when this returns.
+
+        Parameters
+        ----------
+        record : dict
+            What is known of an output.
+        views : Views or None
+            Its pictures, for which text has no place.
 
         Raises
         ------
@@ -108,6 +121,9 @@ class Report:
             self.records = {key: self.records[key] for key in keys}
             self._rewrite()
 
+    def flush(self) -> None:
+        """Write what has been held back, if anything has."""
+
     def _rewrite(self) -> None:
         records = list(self.records.values())
         if self.path.suffix == ".json":
@@ -119,6 +135,10 @@ class Report:
             text = _csv([self.columns]) + self._lines(records)
         else:
             text = self._lines(records)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Replace the file."""
         try:
             write_bytes(self.path, _encode(text))
         except OSError as error:
@@ -129,8 +149,12 @@ class Report:
             return _csv([_cell(record[name]) for name in self.columns] for record in records)
         return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
+    def _read(self, path: Path) -> list[tuple[Record, Views | None]]:
+        """Read the records of a file, and the pictures if it has such."""
+        return [(record, None) for record in _read(path, self.columns)]
 
-def check_report(path: Path, *, replace_it: bool) -> None:
+
+def check_report(path: Path, *, replace_it: bool, endings: Sequence[str] = ENDINGS) -> None:
     """Refuse, before any work, a report that could not be written.
 
     Parameters
@@ -139,14 +163,16 @@ def check_report(path: Path, *, replace_it: bool) -> None:
         The report.
     replace_it : bool
         Whether one that exists may be replaced or gone on with.
+    endings : sequence of str
+        Those that are known.
 
     Raises
     ------
     OutputError
         If the ending is unknown or the folder is not there.
     """
-    if path.suffix not in ENDINGS:
-        raise OutputError(f"{path}: unknown ending of a report; use one of {', '.join(ENDINGS)}")
+    if path.suffix not in endings:
+        raise OutputError(f"{path}: unknown ending of a report; use one of {', '.join(endings)}")
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such folder; create it first")
     if path.is_dir():

@@ -13,8 +13,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from evodenoise.errors import EvodenoiseError
+from evodenoise.evaluation.views import Views
 from evodenoise.jobs.job import Job, RunSettings
 from evodenoise.jobs.job_result import JobResult
+from evodenoise.jobs.pictures import draw_result
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.progress import ImageProgress
 from evodenoise.jobs.records import Record, result_record
@@ -76,9 +78,18 @@ class ProgressMessage:
 
 @dataclass(frozen=True)
 class Ready:
-    """All of an image is done but its output's name; the worker waits for a word to go on."""
+    """All of an image is done but its output's name; the worker waits for a word to go on.
+
+    Attributes
+    ----------
+    record : dict
+        What is known of it.
+    views : Views or None
+        Its pictures, if a report shows them.
+    """
 
     record: Record
+    views: Views | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,8 @@ def _run(assignment: Assignment, settings: RunSettings, connection: Connection) 
     prepare_process(assignment.threads)
 
     def on_ready(result: JobResult) -> None:
-        connection.send(Ready(result_record(result, settings)))
+        views = draw_result(result) if settings.pictures else None
+        connection.send(Ready(result_record(result, settings), views))
         connection.recv()
 
     run(

@@ -23,13 +23,13 @@ TEXTS = {
     **{"hidden": "5,6", "stack": "joint", "device": "cpu", "impulses": "off"},
     **{"noise": "white", "clipped": "restore", "shard": "3/16"},
     "scheduler": "tcp://host:8786",
-    **{int: "7", float: "7.5", Path: "some/path"},
+    **{int: "7", float: "7.5", Path: "some/path", list[Path]: "some/path"},
 }
 """What is typed for an option, by its name or else by its kind; never what is so anyway."""
 
 VALUES = {
     **{"files": ("a.png", "b.png"), "hidden": (5, 6), "stack": True, "rescale": True},
-    "shard": Shard(3, 16),
+    **{"shard": Shard(3, 16), "report": (Path("some/path"),)},
 }
 """What comes of it, where that is not the same."""
 
@@ -41,7 +41,11 @@ COMPANIONS = {
 """Options without which another makes no sense."""
 
 DECIDING = [name for name, option in OPTIONS.items() if option.decides]
-COUNTED = [name for name, option in OPTIONS.items() if option.names and option.kind is not bool]
+COUNTED = [
+    name
+    for name, option in OPTIONS.items()
+    if option.names and option.kind not in (bool, list[Path])
+]
 
 
 def typed(name: str) -> list[str]:
