@@ -27,8 +27,9 @@ class DenoiseResult:
         The estimate, of the input's shape and dtype.
     std : ndarray of float32, of the same shape
         Predicted standard deviation of the error of each pixel, in pixel units; see
-        `evodenoise.denoising.error_bars`. Zeros where nothing was changed, or nothing is known of
-        errors since no covariance was learned.
+        `evodenoise.denoising.error_bars`; where values were clipped and that is kept, of the mean
+        of what is recorded. Zeros where nothing was changed, or nothing is known of errors since
+        no covariance was learned.
     noise_std : float
         Noise level used, in pixel units: given, or estimated from the image; 0: it has none, and
         comes back as it is but for missing pixels.
