@@ -109,6 +109,8 @@ PRESETS: Mapping[str, Preset] = {
             group_step=2,
             group_sizes=(-1, 0, 1),
         ),
+        # Closer groups of three sizes gain 0.01 dB, and cost six times as much.
+        colour={"group_step": 3, "group_sizes": (0,)},
     ),
     "paper": Preset(
         "as published: hours",
