@@ -7,7 +7,8 @@ from typing import Any
 
 from evodenoise.errors import OutputError
 from evodenoise.evaluation.views import Views
-from evodenoise.jobs.page import make_card, make_page, read_page
+from evodenoise.jobs.card import make_card
+from evodenoise.jobs.page import make_page, read_page
 from evodenoise.jobs.records import Record
 from evodenoise.jobs.report import Report
 

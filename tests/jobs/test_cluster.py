@@ -22,6 +22,7 @@ from evodenoise.errors import ConfigError
 from evodenoise.jobs import cluster as module
 from evodenoise.jobs.cluster import Cluster, ClusterPool, reach_cluster, read_address
 from evodenoise.jobs.job import Job, RunSettings
+from evodenoise.jobs.page import read_page
 from evodenoise.jobs.pool import Watch
 from evodenoise.jobs.resources import Resources
 
@@ -173,7 +174,7 @@ def client(distributed: Any, address: str) -> Iterator[Any]:
 
 
 def start(folder: Path, output: str, *more: str) -> "subprocess.Popen[str]":
-    command = f"noisy -o {output} --report {output}.csv {QUICK}"
+    command = f"noisy -o {output} --report {output}.csv --report {output}.html {QUICK}"
     return subprocess.Popen(
         [sys.executable, "-m", "evodenoise", *command.split(), *more],
         cwd=folder,
@@ -210,6 +211,12 @@ def test_a_batch_is_that_of_one_machine_though_a_worker_is_killed(
     assert alone.communicate()
     assert rows(tmp_path / "out.csv") == rows(tmp_path / "local.csv")
     assert [row["status"] for row in rows(tmp_path / "out.csv")] == ["done"] * IMAGES
+    views, expected = (
+        [views for _, views in read_page((tmp_path / name).read_text())]
+        for name in ("out.html", "local.html")
+    )
+    assert views == expected
+    assert None not in views
     for path in (tmp_path / "local").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
     assert count(tmp_path / "out") == len(list((tmp_path / "out").iterdir())) == IMAGES

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from evodenoise.evaluation.views import Views, draw_views
+from evodenoise.jobs.card import SORTS, make_card
 from evodenoise.jobs.job import Job, RunSettings
-from evodenoise.jobs.page import SORTS, make_card, make_page, read_page
+from evodenoise.jobs.page import make_page, read_page
 from evodenoise.jobs.records import Status, bare_record, summarise
 
 HOSTILE = (
