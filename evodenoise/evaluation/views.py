@@ -22,7 +22,8 @@ FINENESS = 2
 MEDIA_TYPE = "image/jpeg"
 WHOLE = {"quality": 75}
 DETAIL = {"quality": 90, "subsampling": 0}
-"""How the files are compressed: a detail is looked at enlarged, the grain of its colours too."""
+"""How the files are compressed: a detail is looked at enlarged, the grain of its colours too, and
+so is an image that is no larger than one."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,13 @@ def draw_views(noisy: Array, denoised: Array) -> Views:
     top, left, side = _find_detail(after, denoised.shape[:2])
     square = np.s_[top : top + side, left : left + side]
     height, width = denoised.shape[:2]
+    whole = WHOLE if max(height, width) > LARGEST_DETAIL else DETAIL
     return Views(
-        noisy=_encode(_fit(before), tones, WHOLE),
-        denoised=_encode(_fit(after), tones, WHOLE),
+        noisy=_encode(_fit(before), tones, whole),
+        denoised=_encode(_fit(after), tones, whole),
         noisy_detail=_encode(np.asarray(noisy[square]), tones, DETAIL),
         denoised_detail=_encode(np.asarray(denoised[square]), tones, DETAIL),
-        residual=_encode(difference, Tones(-span, span), WHOLE),
+        residual=_encode(difference, Tones(-span, span), whole),
         frame=(left / width, top / height, side / width, side / height),
         span=span,
     )

@@ -108,7 +108,7 @@ def _show(views: Views, name: str) -> str:
             _image(views.denoised_detail, before_and_after[1]),
             f'<input type="range" min="0" max="100" value="50" {hidden}></div></figure>',
             "<figure><figcaption><span>taken away</span>"
-            f"<span>black to white: ±{views.span:.3g}</span></figcaption>{_stack(views.residual)}",
+            f"<span>black to white: ±{views.span:.4g}</span></figcaption>{_stack(views.residual)}",
             _image(views.residual, '<img class="residual" alt="noisy minus denoised"'),
             "</div></figure></div>",
         ]

@@ -62,7 +62,7 @@ class RunSettings:
         Whether records tell how well an estimated noise level is known, at 0.1 to 0.3 CPU seconds
         an image.
     pictures : bool
-        Whether pictures of each image are drawn for a report, at 0.05 to 0.1 CPU seconds an image.
+        Whether pictures of each image are drawn for a report, at 0.07 CPU seconds a megapixel.
     """
 
     preset: str = DEFAULT_PRESET
