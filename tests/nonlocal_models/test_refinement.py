@@ -68,6 +68,14 @@ def test_in_colour_the_brightness_goes_on_from_both_estimates_and_some_residual(
     torch.testing.assert_close(refined[..., :1], (again[0] + again[1]) / 2)
 
 
+def test_faint_noise_in_colour_is_left_to_gaussian_groups() -> None:
+    noisy, pilot = picture(channels=3)
+    full, gaussian = (
+        refine(noisy, pilot, 0.01, each) for each in (Refinement.FULL, Refinement.GAUSSIAN)
+    )
+    assert torch.equal(full, gaussian)
+
+
 def test_in_colour_time_may_suffice_for_gaussian_groups_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
