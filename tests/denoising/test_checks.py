@@ -210,6 +210,7 @@ def test_the_example_of_the_docstring() -> None:
 def test_the_package_shows_its_names_and_nothing_else() -> None:
     names = {
         *("DenoiseConfig", "DenoiseResult", "__version__", "denoise", "denoise_stack"),
+        "denoise_tvae",
         *("estimate_noise", "preset_config", "read_model", "read_noise_file", "train_model"),
     }
     assert set(dir(evodenoise)) == set(evodenoise.__all__) == names

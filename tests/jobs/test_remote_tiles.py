@@ -149,7 +149,7 @@ def test_tiles_of_an_image_that_is_given_up_are_given_up(job: Job, client: Any) 
     client.wait_for_workers(2)
 
     def give_up(message: ProgressMessage) -> None:
-        if message.phase == "rebuilding":
+        if message.phase in ("rebuilding", "refining"):  # some are left out when there are many
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
