@@ -43,8 +43,8 @@ MOST_LOW_RANK_PIXELS = 500_000
 
 LARGE_PATCH_STEP, MORE_GROUP_STEP = 2, 1
 """Of larger images every second row and column of patches is rebuilt, a quarter of the work, and
-groups are one pixel further apart: 0.02 dB. In colour that would be 0.08 dB; there every second
-patch is rebuilt, as on a chess-board."""
+groups are one pixel further apart: 0.02 dB. In smaller colour images every second patch is rebuilt,
+as on a chess-board."""
 
 COLOUR_EPOCHS = 45
 """Of `balanced`: 24 cost colour 0.03 to 0.06 dB."""
@@ -203,11 +203,9 @@ def preset_config(name: str, shape: Sequence[int]) -> DenoiseConfig:
         config = replace(config, refinement=Refinement.QUICK)
     if large:
         group_step = max(config.group_step, preset.config.group_step + MORE_GROUP_STEP)
-        config = replace(config, group_step=group_step)
-        if not colour:
-            config = replace(config, patch_step=LARGE_PATCH_STEP)
-        elif config.patch_step == 1:
-            config = replace(config, staggered=True)
+        config = replace(
+            config, patch_step=LARGE_PATCH_STEP, staggered=False, group_step=group_step
+        )
     if colour:
         config = replace(config, posterior_mass=max(config.posterior_mass, COLOUR_POSTERIOR_MASS))
     return replace(
