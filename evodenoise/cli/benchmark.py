@@ -11,10 +11,11 @@ import typer
 
 from evodenoise.cli.interrupts import InterruptedRunError, Interrupts
 from evodenoise.cli.option import Command, Given
-from evodenoise.cli.options import make, make_run_settings, pick
+from evodenoise.cli.options import pick
 from evodenoise.cli.output import Voice, print_document
 from evodenoise.cli.request import check_renewal
 from evodenoise.cli.tables import print_markdown, print_table
+from evodenoise.cli.typed import make, make_run_settings
 from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
 from evodenoise.evaluation.summary import MEASURED, SPEEDS, Group, group_records

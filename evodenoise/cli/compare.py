@@ -9,9 +9,10 @@ import numpy as np
 import typer
 
 from evodenoise.cli.option import Command, Given
-from evodenoise.cli.options import make, pick
+from evodenoise.cli.options import pick
 from evodenoise.cli.output import print_document
 from evodenoise.cli.tables import print_table
+from evodenoise.cli.typed import make
 from evodenoise.errors import ExitCode, ImageError
 from evodenoise.evaluation.metrics import check_reference, measure_pages
 from evodenoise.images import ReadOptions, read_image

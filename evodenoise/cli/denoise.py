@@ -8,10 +8,11 @@ from evodenoise.cli.many import denoise_many
 from evodenoise.cli.models import Sharing
 from evodenoise.cli.one import denoise_one
 from evodenoise.cli.option import Command, Given
-from evodenoise.cli.options import COMMON, OF_DENOISING, make, make_run_settings
+from evodenoise.cli.options import COMMON, OF_DENOISING
 from evodenoise.cli.output import Voice, describe_shard, print_plan, print_records
 from evodenoise.cli.request import Request, check_names, check_request, list_idle_options
 from evodenoise.cli.streams import goes_to_stdout, open_streams
+from evodenoise.cli.typed import make, make_run_settings
 from evodenoise.errors import ExitCode
 from evodenoise.jobs.job import RunSettings
 from evodenoise.jobs.ledger import Ledger
@@ -52,7 +53,7 @@ def denoise(given: Given) -> ExitCode:
     request = replace(request, reports=request.reports_of_shard())
     settings = replace(
         settings,
-        uncertainty=voice.as_json or bool(request.reports),
+        noise_uncertainty=voice.as_json or bool(request.reports),
         pictures=any(report.suffix == HTML for report in request.reports),
     )
     for report in request.reports:

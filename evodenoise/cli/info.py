@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from evodenoise.cli.option import Command, Given
-from evodenoise.cli.options import make, pick
+from evodenoise.cli.options import pick
 from evodenoise.cli.output import Voice, print_document
 from evodenoise.cli.tables import print_record
+from evodenoise.cli.typed import make
 from evodenoise.errors import ConfigError, ExitCode, OutputError
 from evodenoise.evaluation.noise_figures import draw_noise
 from evodenoise.images import Array, Image, ReadOptions, write_image

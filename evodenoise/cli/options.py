@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 import typer
 
 from evodenoise.cli.completion import complete_path
 from evodenoise.cli.models import Sharing
-from evodenoise.cli.option import Given, Option
+from evodenoise.cli.option import Option
 from evodenoise.cli.output import Voice
 from evodenoise.cli.request import Request
 from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
@@ -26,8 +25,6 @@ FILES, MANY, RESULTS = "Files", "Many images", "Figures and reports"
 MODEL, RUN, OTHER = "Model", "Run", "Other"
 
 HELP_ALL = "--help-all"
-
-Settings = TypeVar("Settings")
 
 
 def read_widths(text: str) -> tuple[int, ...]:
@@ -355,47 +352,3 @@ OPTIONS: Mapping[str, Option] = {**OF_DENOISING, **OF_OTHERS}
 def pick(*names: str) -> dict[str, Option]:
     """Take options out of the table, in the order of the names."""
     return {name: OPTIONS[name] for name in names}
-
-
-def given_for(settings: type, given: Given) -> dict[str, Any]:
-    """Find what was given for the fields of some settings.
-
-    Parameters
-    ----------
-    settings : type
-        As the rows of the table name it.
-    given : mapping
-        What was typed.
-
-    Returns
-    -------
-    dict
-        Values by the names of the fields.
-    """
-    rows = ((OPTIONS[name].decides, value) for name, value in given.items())
-    return {decides[1]: value for decides, value in rows if decides and decides[0] is settings}
-
-
-def make(settings: type[Settings], given: Given) -> Settings:
-    """Make settings of what was given; all else is as they say."""
-    return settings(**given_for(settings, given))
-
-
-def make_run_settings(given: Given) -> RunSettings:
-    """Make the settings of a run of what was given; all else is as they say.
-
-    Raises
-    ------
-    ConfigError
-        If options contradict each other, or name what is unknown.
-    """
-    files = FileSettings(
-        reading=make(ReadOptions, given),
-        writing=make(WriteOptions, given),
-        **given_for(FileSettings, given),
-    )
-    return RunSettings(
-        files=files,
-        overrides=given_for(DenoiseConfig, given),
-        **given_for(RunSettings, given),
-    )

@@ -18,8 +18,9 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.coarse_scales import Finest, remove_coarse
-from evodenoise.denoising.denoiser import Fitted, OnShare, share_of_part
+from evodenoise.denoising.denoiser import Fitted
 from evodenoise.denoising.levelling import Levelled, choose_levelling
+from evodenoise.denoising.pace import OnShare, share_of_part
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ConfigError, TrainingError
 from evodenoise.noise.record import NoiseEstimate

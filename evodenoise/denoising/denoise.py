@@ -17,10 +17,10 @@ from evodenoise.denoising.checks import (
     make_generator,
 )
 from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
-from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
+from evodenoise.denoising.pace import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.denoising.tiles import is_large

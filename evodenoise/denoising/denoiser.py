@@ -12,6 +12,7 @@ from torch import Tensor
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.error_bars import error_variance
+from evodenoise.denoising.pace import OnShare, Pace
 from evodenoise.denoising.whiteness import structured_share
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
@@ -33,15 +34,8 @@ from evodenoise.tvae.schedule import Budget
 from evodenoise.tvae.states import VariationalStates, initial_states
 from evodenoise.tvae.training import EpochReport, fit
 
-OnShare = Callable[[float], None]
-
 REBUILDING = 0.65
 """Share of what is left of a time limit after training, if the estimate is to be refined, too."""
-
-
-def share_of_part(on_share: OnShare | None, place: int, count: int) -> OnShare | None:
-    """Turn the share of one of some equal parts that is done into that of all of them."""
-    return None if on_share is None else lambda share: on_share((place + share) / count)
 
 
 @dataclass(frozen=True)
@@ -261,7 +255,7 @@ class Denoiser:
             yield self._rebuild(source, places, reconstructor, pace)
 
     def _rebuild(
-        self, source: PatchSource, places: Tensor, reconstructor: Reconstructor, pace: "Pace"
+        self, source: PatchSource, places: Tensor, reconstructor: Reconstructor, pace: Pace
     ) -> Rebuilt:
         """Put one image together; `places` (N,) are those of its patches in the training, or -1."""
         aggregator, bounds = PatchAggregator(source), torch.zeros((), device=places.device)
@@ -394,34 +388,3 @@ class Denoiser:
         if self.spectrum is not None or self.noise_variance == 0:
             return math.nan
         return structured_share(source.image - refined, source.missing)
-
-
-class Pace:
-    """How many patches have been estimated, and whether that is quick enough.
-
-    Parameters
-    ----------
-    total : int
-        Patches to be estimated.
-    deadline : float or None
-        When all must be done, on the scale of `time.perf_counter`.
-    on_share : callable or None
-        Called with the share that is done.
-    """
-
-    def __init__(self, total: int, deadline: float | None, on_share: OnShare | None) -> None:
-        self.total, self.deadline, self.on_share = total, deadline, on_share
-        self.done, self.started = 0, time.perf_counter()
-
-    def advance(self, patches: int) -> None:
-        """Note that so many more patches are done."""
-        self.done += patches
-        if self.on_share is not None:
-            self.on_share(self.done / self.total)
-
-    def late(self, patches: int) -> bool:
-        """Say whether more time has gone than there is for what will be done after so many."""
-        if self.deadline is None:
-            return False
-        share = (self.done + patches) / self.total
-        return time.perf_counter() - self.started > share * (self.deadline - self.started)

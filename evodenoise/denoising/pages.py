@@ -13,7 +13,7 @@ from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
-from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.pace import OnShare
 from evodenoise.denoising.result import Array, DenoiseResult, finite_mean
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.noise.record import NoiseEstimate

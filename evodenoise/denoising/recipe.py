@@ -12,8 +12,8 @@ from evodenoise.denoising.arrays import Array, Mask, put_back, take_apart, with_
 from evodenoise.denoising.channels import ChannelPlan
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.cleaning import Tools
-from evodenoise.denoising.denoiser import OnShare
 from evodenoise.denoising.low_counts import clean_few_counts
+from evodenoise.denoising.pace import OnShare
 from evodenoise.denoising.tiles import Tile
 from evodenoise.noise.record import NoiseEstimate
 

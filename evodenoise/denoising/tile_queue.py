@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from evodenoise.denoising.arrays import Array, Mask
-from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.pace import OnShare
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.tiles import Tile, cut_tiles
 from evodenoise.system.threads import available_threads, in_threads

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from evodenoise.config.settings import DenoiseConfig, Refinement
 from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoise import denoise
-from evodenoise.denoising.denoiser import OnShare
+from evodenoise.denoising.pace import OnShare
 from evodenoise.errors import ImageError
 from evodenoise.evaluation.metrics import measure
 

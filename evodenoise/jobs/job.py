@@ -58,7 +58,7 @@ class RunSettings:
         A trained model; without epochs in the overrides it is used as it is.
     noise_file : Path or None
         A record of the noise of every image.
-    uncertainty : bool
+    noise_uncertainty : bool
         Whether records tell how well an estimated noise level is known, at 0.1 to 0.3 CPU seconds
         an image.
     pictures : bool
@@ -77,7 +77,7 @@ class RunSettings:
     resume: bool = False
     model: Path | None = None
     noise_file: Path | None = None
-    uncertainty: bool = False
+    noise_uncertainty: bool = False
     pictures: bool = False
 
     def __post_init__(self) -> None:

@@ -92,7 +92,12 @@ class JobResult:
 
     @property
     def estimated_psnr(self) -> float | None:
-        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors."""
+        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors.
+
+        Of coloured noise too little is known: there it would be up to 3 dB off.
+        """
+        if self.noise_kind is NoiseKind.COLOURED:
+            return None
         from evodenoise.denoising.result import integer_span
 
         reference = self.prepared.reference

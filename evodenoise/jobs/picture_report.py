@@ -1,7 +1,8 @@
 """A report to look at: a page that is rewritten while a run gets on."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,25 @@ WRITING_SHARE = 0.05
 """Of the time, for writing the page again and again."""
 
 
+@dataclass(eq=False)
 class PictureReport(Report):
     """A page to look at, with pictures of each image.
 
     It is rewritten for each record, unless that would take more than `WRITING_SHARE` of the time:
     then records are held back for a while.
 
-    Parameters
+    Attributes
     ----------
-    path, columns, key, summary
+    path, columns, key, summary, records
         As of `Report`.
+    views : dict
+        The pictures of each image, if there are any, by the same keys.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        columns: Mapping[str, type],
-        key: Callable[[Record], Any],
-        summary: Callable[[Sequence[Record]], Mapping[str, Any]],
-    ) -> None:
-        super().__init__(path, columns, key, summary)
-        self.views: dict[Any, Views | None] = {}
-        self._cards: dict[Any, str] = {}
-        self._held_back, self._next = False, 0.0
+    views: dict[Any, Views | None] = field(default_factory=dict, init=False)
+    _cards: dict[Any, str] = field(default_factory=dict, init=False)
+    _held_back: bool = field(default=False, init=False)
+    _next: float = field(default=0.0, init=False)
 
     def take(self, record: Record, views: Views | None = None) -> None:
         """Take over what is known, without writing it; as for `add`."""

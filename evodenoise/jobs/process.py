@@ -30,10 +30,10 @@ from evodenoise.jobs.sidecars import (
     check_floats,
     check_new_file,
     make_folder,
+    residual,
     write_figure,
+    write_floats,
     write_new_file,
-    write_residual,
-    write_uncertainty,
 )
 from evodenoise.jobs.tiles import TilesElsewhere
 from evodenoise.noise.record import NoiseEstimate
@@ -42,7 +42,7 @@ from evodenoise.noise.record_file import read_noise_file
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
     from evodenoise.denoising.cleaning import OnEpoch
-    from evodenoise.denoising.denoiser import OnShare
+    from evodenoise.denoising.pace import OnShare
     from evodenoise.denoising.result import DenoiseResult
 
 WRITING_SHARE = 0.02
@@ -269,7 +269,7 @@ def _noise_uncertainty(
     noise, config, image = denoised.noise_estimate, prepared.config, prepared.image
     own_pages = image.is_stack and not settings.joint
     given = prepared.noise is None and (config.noise_std is not None or config.gain is not None)
-    if not denoised.noise_std or given or not settings.uncertainty:
+    if not denoised.noise_std or given or not settings.noise_uncertainty:
         return None
     if prepared.noise is None and not own_pages:
         pages = prepared.conversion.noisy
@@ -299,9 +299,9 @@ def _write_extras(result: JobResult) -> None:
     job, image, reference = prepared.job, prepared.image, prepared.reference
     clean = prepared.conversion.in_units_of_input(result.written.pixels)
     if job.residual is not None:
-        write_residual(job.residual, image, clean)
+        write_floats(job.residual, image, residual(image, clean))
     if job.beside is not None:
-        write_uncertainty(job.beside, image, prepared.conversion.shown_std(denoised.std))
+        write_floats(job.beside, image, prepared.conversion.shown_std(denoised.std))
     if job.model is not None and denoised.model is not None:
         write_new_file(job.model, denoised.model.to_bytes())
     if job.figure is not None:

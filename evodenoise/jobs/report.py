@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ BETWEEN = " | "
 """Between the parts of a list in a cell of a table: nothing that stands in a sentence."""
 
 
+@dataclass(eq=False)
 class Report:
     """A file with one record for each output, whole after every record.
 
-    Parameters
+    Attributes
     ----------
     path : Path
         Its ending decides: ``.json`` is rewritten for each record, ``.jsonl`` and ``.csv`` grow.
@@ -32,17 +34,15 @@ class Report:
         Tells from a record what it is about; a second record about the same replaces the first.
     summary : callable
         Sums up records for the JSON document.
+    records : dict
+        What is known, by the keys.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        columns: Mapping[str, type],
-        key: Callable[[Record], Any],
-        summary: Callable[[Sequence[Record]], Mapping[str, Any]],
-    ) -> None:
-        self.path, self.columns, self.key, self.summary = path, columns, key, summary
-        self.records: dict[Any, Record] = {}
+    path: Path
+    columns: Mapping[str, type]
+    key: Callable[[Record], Any]
+    summary: Callable[[Sequence[Record]], Mapping[str, Any]]
+    records: dict[Any, Record] = field(default_factory=dict, init=False)
 
     def resume(self, keep: Callable[[Record], bool], others: Iterable[Path] = ()) -> None:
         """Go on with the file of an earlier run, if there is one.

@@ -103,53 +103,41 @@ def write_new_file(path: Path, content: bytes) -> None:
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_residual(path: Path, image: Image, denoised: Array) -> None:
-    """Write noisy minus denoised, as 32-bit floats, without opacity and metadata.
+def write_floats(path: Path, image: Image, values: Array) -> None:
+    """Write a value for each pixel, as 32-bit floats, without opacity and metadata.
 
     Parameters
     ----------
     path : Path
         A ``.tif`` or ``.npy`` file.
+    image : Image
+        The noisy image, whose axes these have.
+    values : ndarray of float32
+        Of the shape of its pixels.
+
+    Raises
+    ------
+    WriteError
+        If writing fails.
+    """
+    write_image(path, Image.plain(values, image.axes))
+
+
+def residual(image: Image, denoised: Array) -> Array:
+    """Return noisy minus denoised, as 32-bit floats.
+
+    Parameters
+    ----------
     image : Image
         The noisy image.
     denoised : ndarray
         Of the shape of its pixels.
-
-    Raises
-    ------
-    WriteError
-        If writing fails.
     """
-    write_image(path, _residual(image, denoised))
-
-
-def _residual(image: Image, denoised: Array) -> Image:
-    difference = map_pieces(_difference, np.float32, image.pixels, denoised)
-    return Image.plain(difference, image.axes)
+    return map_pieces(_difference, np.float32, image.pixels, denoised)
 
 
 def _difference(noisy: Array, denoised: Array) -> Array:
     return noisy.astype(np.float64) - denoised
-
-
-def write_uncertainty(path: Path, image: Image, std: Array) -> None:
-    """Write the standard deviation of the errors, as 32-bit floats, without opacity and metadata.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.tif`` or ``.npy`` file.
-    image : Image
-        The noisy image.
-    std : ndarray of float32
-        Of the shape of its pixels.
-
-    Raises
-    ------
-    WriteError
-        If writing fails.
-    """
-    write_image(path, Image.plain(std, image.axes))
 
 
 def write_figure(

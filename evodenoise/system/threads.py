@@ -49,7 +49,7 @@ def in_threads(
         yield from map(work, parts)
         return
     # What the caller does with a result takes one core, too: more would be taken from the others.
-    with _pool(threads) as pool, _limited(1):
+    with _pool(threads) as pool, limited(1):
         left = iter(parts)
         pending = deque(pool.submit(work, part) for part in islice(left, 2 * threads))
         while pending:
@@ -75,7 +75,7 @@ def in_turns(
     workers : int
         Threads, finishing included; they share torch's cores.
     """
-    with _pool(workers) as pool, _limited(_cores(workers)):
+    with _pool(workers) as pool, limited(_cores(workers)):
         left = iter(works)
         pending = deque(pool.submit(work) for work in islice(left, workers + 1))
         while pending:
@@ -105,8 +105,14 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _limited(threads: int) -> Iterator[None]:
-    """Let torch use so many threads on the present one."""
+def limited(threads: int) -> Iterator[None]:
+    """Let torch use so many threads on the present one, for a while.
+
+    Parameters
+    ----------
+    threads : int
+        How many.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

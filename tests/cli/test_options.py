@@ -9,7 +9,8 @@ import pytest
 from evodenoise.cli import main
 from evodenoise.cli.commands import COMMANDS, DENOISE
 from evodenoise.cli.option import Command, Given, Option
-from evodenoise.cli.options import OF_DENOISING, OPTIONS, make, make_run_settings
+from evodenoise.cli.options import OF_DENOISING, OPTIONS
+from evodenoise.cli.typed import make, make_run_settings
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.errors import ExitCode
 from evodenoise.images import ReadOptions, WriteOptions

@@ -12,7 +12,8 @@ from torch import Tensor
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.denoise import DenoiseResult, denoise
-from evodenoise.denoising.denoiser import Denoiser, Fitted, Pace
+from evodenoise.denoising.denoiser import Denoiser, Fitted
+from evodenoise.denoising.pace import Pace
 from evodenoise.denoising.scaling import Scaling
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import refine

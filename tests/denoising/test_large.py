@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from evodenoise.denoising.noise_level import estimate_noise
 from evodenoise.denoising.recipe import DenoisedTile
 from evodenoise.denoising.tile_queue import TileQueue, threads_of_a_tile
 from evodenoise.errors import ConfigError
+from evodenoise.system.threads import limited
 from evodenoise.tvae.training import EpochReport
 
 Array = npt.NDArray[np.float64]
@@ -103,7 +103,7 @@ def test_tiles_side_by_side_are_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     shares: list[float] = []
     results = []
     for count in (1, 3):
-        with threads(count):
+        with limited(count):
             results.append(
                 denoise(
                     noisy, replace(CONFIG, epochs=0), model=model, on_reconstruction=shares.append
@@ -111,16 +111,6 @@ def test_tiles_side_by_side_are_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             )
     np.testing.assert_array_equal(results[0].image, results[1].image)
     assert shares[-1] == pytest.approx(1)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_input_stays_and_its_type_is_kept() -> None:
@@ -159,7 +149,7 @@ def test_tiles_may_be_done_anywhere_and_in_any_order(monkeypatch: pytest.MonkeyP
         assert queue.take() is None
         for call, recipe in map(pickle.loads, reversed(sent)):
             numbers.append(call.number)
-            with threads(threads_of_a_tile(torch.get_num_threads())):
+            with limited(threads_of_a_tile(torch.get_num_threads())):
                 done = call.carry_out(recipe)
             yield call.number, done
 

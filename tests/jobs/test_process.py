@@ -94,6 +94,17 @@ def test_pixels_that_stay_as_they_are_have_no_error_bars(tmp_path: Path) -> None
     assert f"PSNR about {result.estimated_psnr:.1f} dB (estimated)" in result.describe()
 
 
+def test_of_coloured_noise_no_psnr_is_estimated(tmp_path: Path) -> None:
+    image = as_dtype(add_noise(wave(40, 40), 10), "uint8")
+    PillowImage.fromarray(image).save(tmp_path / "in.png")
+    for kind, known in (("coloured", False), ("white", True)):
+        job = Job(tmp_path / "in.png", tmp_path / f"{kind}.png", Path("in.png"))
+        settings = RunSettings(overrides={**QUICK, "noise": kind})
+        result = run(prepare(job, settings), settings)
+        assert (result_record(result, settings)["estimated_psnr"] is not None) == known
+        assert ("PSNR about" in result.describe()) == known
+
+
 def test_a_conversion_that_leaves_nothing_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

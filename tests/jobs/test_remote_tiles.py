@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import small_tiles
-import torch
 from dask_processes import running_cluster
 from pictures import add_noise, wave
 
@@ -24,6 +23,7 @@ from evodenoise.jobs.pool import Watch
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.resources import Resources
 from evodenoise.jobs.worker import ProgressMessage, Ready
+from evodenoise.system.threads import limited
 
 distributed = pytest.importorskip("distributed", reason="needs the extra evodenoise[dask]")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are killed by signals")
@@ -96,12 +96,8 @@ def denoise_there(job: Job, client: Any, audience: Audience) -> None:
 def denoise_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> JobResult:
     for name, value in small_tiles.SIZES.items():
         monkeypatch.setattr(tiles, name, value)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with limited(1):
         return run(prepare(job, SETTINGS), SETTINGS)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def states(dask_worker: Any) -> list[str]:
