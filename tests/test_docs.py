@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import is_said, texts_of, texts_of_all
 from pictures import add_noise, as_dtype, wave
 from PIL import Image
 
@@ -23,7 +24,8 @@ tifffile = pytest.importorskip("tifffile")
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+MESSAGE = re.compile(r"`([^`]+)`")
 QUICK = ["--epochs", "1", "--refine", "none"]
 
 
@@ -103,11 +105,59 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert module.PAGE.read_text(encoding="utf-8") == module.make_page()
 
 
+@pytest.fixture(scope="module")
+def explained() -> list[str]:
+    """List the messages that the page of problems explains."""
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    return [text for row in rows for text in MESSAGE.findall(row.split("|")[1])]
+
+
+def test_every_message_that_is_explained_is_one_of_ours(explained: list[str]) -> None:
+    texts = texts_of_all(ROOT / "evodenoise")
+    assert len(explained) > 30
+    assert min(map(len, explained)) > 8
+    assert [message for message in explained if not is_said(message, texts)] == []
+
+
+def test_every_warning_and_note_is_explained(explained: list[str]) -> None:
+    """Those that begin so; what is put behind "warning: FILE: " is found by no rule."""
+    texts = texts_of_all(ROOT / "evodenoise")
+    said = [text for text in texts if re.match("(warning|note): .*[a-z]{2}", text)]
+    said = [text for text in said if len(re.findall("[a-z]{3}", text)) > 4]
+    assert len(said) > 8
+    assert [text for text in said if not any(is_said(each, [text]) for each in explained)] == []
+
+
+def test_what_nobody_says_is_no_message() -> None:
+    source = '''
+def tell(name, count):
+    """Say that the sky falls."""
+    raise ValueError(
+        f"{name}: {count} pixels of it "
+        "are missing" + f"; add --mask {name or 'your mask'}"
+    )
+'''
+    texts = texts_of(source)
+    for fragment in ("pixels of it are missing", "add --mask", "your mask", "... pixels of it"):
+        assert is_said(fragment, texts), fragment
+    for fragment in ("the sky falls", "the noise is too loud", "of it ... pixels", "add --gain"):
+        assert not is_said(fragment, texts), fragment
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text(encoding="utf-8")):
+    for target, place in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            there = page.parent / target if target else page
+            assert there.exists(), target
+            assert not place or place in list_anchors(there), f"{target}#{place}"
+
+
+def list_anchors(page: Path) -> list[str]:
+    """Name the headings of a page as links do, on GitHub and in the documentation."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings]
 
 
 def test_the_readme_is_short() -> None:
