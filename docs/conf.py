@@ -30,5 +30,5 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "navbar_persistent": ["search-button"],
 }
-html_sidebars = {"index": []}
+html_sidebars = {"**": []}  # no page has pages below it
 html_show_sourcelink = False

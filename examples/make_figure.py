@@ -1,4 +1,4 @@
-"""Draw `figure.png`, the picture in the README: noisy, denoised and reference side by side."""
+"""Draw `figure.png`: noisy, denoised and reference side by side."""
 
 from pathlib import Path
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,15 +95,61 @@ def test_the_python_that_is_shown_runs() -> None:
     assert np.isfinite(np.asarray(names["clean"])).all()
 
 
-def test_the_page_of_commands_is_up_to_date() -> None:
-    """`python docs/make_commands.py` brings it up to date."""
-    script = ROOT / "docs/make_commands.py"
-    spec = importlib.util.spec_from_file_location("make_commands", script)
+def load_script(name: str) -> Any:
+    """Import a script of the documentation."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses need it
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    """`python docs/make_commands.py` brings it up to date."""
+    module = load_script("make_commands")
     assert module.PAGE.read_text(encoding="utf-8") == module.make_page()
+
+
+@pytest.fixture
+def gallery(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return load_script("make_gallery")
+
+
+def test_the_gallery_is_what_its_script_makes(gallery: Any) -> None:
+    """But for the figures, which `python docs/make_gallery.py` measures in some minutes."""
+    page = gallery.PAGE.read_text(encoding="utf-8")
+    outcomes = gallery.outcomes_of(page)
+    assert set(outcomes) == set(gallery.ENTRIES)
+    assert gallery.make_page(outcomes) == page
+    for printed, within in outcomes.values():
+        noisy, denoised = map(float, re.findall(r"PSNR +(\d+\.\d+) dB", printed))
+        assert denoised > noisy
+        assert 0 < within < 100
+
+
+def test_the_gallery_is_small(gallery: Any) -> None:
+    pictures = {path.stem: path.stat().st_size for path in gallery.PICTURES.iterdir()}
+    assert set(pictures) == set(gallery.ENTRIES)
+    assert sum(pictures.values()) < 1.5e6
+
+
+def test_a_picture_of_the_gallery_is_denoised_by_the_command_that_is_shown(
+    gallery: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "cells"
+    gallery.write_noisy(name, tmp_path)
+    for path in tmp_path.iterdir():
+        with Image.open(path) as picture:
+            part = picture.crop((60, 40, 84, 60))
+        part.save(path)
+    monkeypatch.chdir(tmp_path)
+    program, *words = gallery.command_of(name).split()
+    assert program == "evodenoise"
+    assert main([*words, *QUICK]) == 0
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 @pytest.fixture(scope="module")

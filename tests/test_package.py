@@ -14,6 +14,7 @@ for needed in ("build", "setuptools_scm", "twine"):
 ROOT = Path(__file__).parents[1]
 TOP = {
     ".ci",
+    ".dockerignore",
     ".github",
     ".gitignore",
     "CHANGELOG.md",
