@@ -137,9 +137,9 @@ ENTRIES = {
         "The sky",
         "A part of `skimage.data.hubble_deep_field()`, gray, 60 photons where it is white. Shown "
         "with lightened shadows.",
-        "Stars and galaxies stay and are not taken for wrong pixels. Bright peaks keep nine tenths of "
-        "their height, the faintest about half. The threads in the background are noise that was "
-        "left.",
+        "Stars and galaxies stay and are not taken for wrong pixels. Bright peaks keep nine tenths "
+        "of their height, the faintest about half. The threads in the background are noise that "
+        "was left.",
         lambda: 255 * crop(rgb2gray(data.hubble_deep_field()), 440, 620),
         photons(60),
         "tif",
