@@ -68,8 +68,8 @@ class LowRankSettings(GroupSettings):
         Noise left after an iteration, in units of what the residual says is left.
     """
 
-    iterations: int = 10
-    remaining: float = 0.56
+    iterations: int = 6
+    remaining: float = 0.66
 
 
 def quick_settings(settings: LowRankSettings) -> LowRankSettings:
@@ -99,10 +99,8 @@ def low_rank_settings(noise_to_signal: float, channels: int) -> LowRankSettings:
     """
     members = MEMBERS if channels == 1 else COLOUR_MEMBERS
     if noise_to_signal < 0.36:
-        return LowRankSettings(6, members, 25, iterations=8, remaining=0.54)
-    if noise_to_signal < 0.7:
-        return LowRankSettings(7, members, 25, iterations=10, remaining=0.56)
-    return LowRankSettings(8, members, 25, iterations=10, remaining=0.58)
+        return LowRankSettings(6, members, 25)
+    return LowRankSettings(7 if noise_to_signal < 0.7 else 8, members, 25)
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ hides what is alike, decides who belongs together and gives the groups their pri
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import TypeVar
 
 import torch
@@ -25,20 +26,21 @@ from evodenoise.nonlocal_models.low_rank import (
     quick_settings,
 )
 from evodenoise.nonlocal_models.matching import GroupSettings
+from evodenoise.nonlocal_models.mixing import Estimates, mixing_weights
 
 Settings = TypeVar("Settings", bound=GroupSettings)
 OnShare = Callable[[float], None]
 
-LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.4
+LOW_RANK_SHARE, QUICK_SHARE, COLOUR_SHARE = 0.6, 0.4, 0.5
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
 LOW_RANK_COST = 1 / 6**3
 """Time of an iteration of the low-rank groups over that of the Gaussian groups, for patches of one
 pixel; it grows with the cube of their side."""
 
-LOW_RANK_PASSES = (1.1, 2.0)
-"""Time of such an iteration as it was measured, gray and in colour, with what follows it there; the
-cost above errs on the side that a deadline wants."""
+LOW_RANK_PASSES = (1.0, 2.0)
+"""Time of such an iteration as it was measured, gray and in colour; the cost above errs on the side
+that a deadline wants."""
 
 FAINT = 0.15
 """Noise over signal below which colour is left to the first Gaussian groups. Such noise is that of
@@ -53,17 +55,22 @@ BRIGHTNESS_SIZE = 8
 """Least side of the patches of the low-rank groups in colour. Nine tenths of the error are in the
 brightness there, and it has less noise beside its signal than all channels together."""
 
-AGAIN = (GroupSettings(6, 30, 20, step=4), GroupSettings(10, 40, 20, step=5))
-"""Gaussian groups of the brightness, formed again once the low-rank ones have made a better pilot:
-few members, which are more alike now. What small and large patches miss differs."""
+AGAIN = (GroupSettings(4, 20, 20), GroupSettings(14, 50, 25))
+"""Gaussian groups that are formed again once both models have made a better pilot, of small and of
+large patches, for what these miss differs."""
 
-AGAIN_SHARE, AGAIN_DONE = 0.43, (0.38, 1.0)
-"""Of the time of a quick refinement of the brightness what these take, and what of it is done after
-each of them."""
+AGAIN_STEPS = {Refinement.QUICK: (-1, 5), Refinement.FULL: (-1, 2)}
+"""Added to the distance of the first groups."""
+
+BRIGHTNESS_AGAIN = (GroupSettings(6, 30, 20, step=4), GroupSettings(10, 40, 20, step=5))
+"""The same of the brightness; they are not further apart than the first groups, and one pixel."""
+
+AGAIN_PASSES = {Refinement.QUICK: (0.5, 1.1), Refinement.FULL: (0.6, 1.9)}
+"""Time of these over that of the first Gaussian groups."""
 
 RETURNED = 0.07
 """Share of what has been removed that is put back into the pilot of these groups, for their prior
-to have the variance that was lost: 0.05 dB, and more where there is texture."""
+to have the variance that was lost."""
 
 MEAN_SHARE = 0.15
 """Of the noisy members in the means of these groups: about 0.02 dB."""
@@ -118,21 +125,25 @@ def refine(
     -------
     Tensor, shape (Y, X, C)
         Refined estimate: the pilot itself if nothing is to be refined or the deadline has passed,
-        that of the Gaussian groups alone if it would pass before the low-rank groups are done.
+        that of the Gaussian groups if it would pass before the low-rank groups are done.
 
     Notes
     -----
-    Gray, it is the weighted mean of both models. In colour, the Gaussian groups of all channels
-    give the differences of colours; the brightness, the first channel, goes on: its low-rank and
-    Gaussian estimates are averaged, `RETURNED` of the residual is put back, and that is the pilot
-    of Gaussian groups of the brightness alone. Colour with less noise than `FAINT` has the first
-    Gaussian groups only.
+    Gray, the Gaussian and the low-rank estimate are averaged, `RETURNED` of the residual is put
+    back, and that is the pilot of Gaussian groups of small and of large patches. All of these
+    estimates, the pilot and the coarse part of the residual are mixed (`Estimates`).
+
+    In colour, the Gaussian groups of all channels give the differences of colours; the brightness,
+    the first channel, goes on in the same way. Colour with less noise than `FAINT` has the first
+    Gaussian groups only. With coloured noise nothing is mixed, for the weights were learned with
+    white noise: gray, the average of both models is returned, in colour that of the last groups.
     """
     if refinement is Refinement.NONE or noise_variance == 0 or _expired(deadline):
         return pilot
     colour = noisy.shape[2] > 1
     ratio = noise_to_signal(noise_variance)
-    if colour and ratio < FAINT:
+    faint = colour and ratio < FAINT
+    if faint:
         refinement = Refinement.GAUSSIAN
     first = _Stage(noisy, pilot, noise_variance, spectrum, on_share)
     near = replace(gaussian_settings(ratio, noisy.shape[2]), step=step)
@@ -145,22 +156,50 @@ def refine(
         settings = quick_settings(settings)
     density = (step / settings.step) ** 2
     runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations * density
-    passes = LOW_RANK_PASSES[colour] * settings.iterations * density
-    share = 1.0 if refinement is Refinement.GAUSSIAN else 1 / (1 + passes)
+    again = refinement is not Refinement.GAUSSIAN and (colour or spectrum is None)
+    passes = [1.0]
+    if refinement is not Refinement.GAUSSIAN:
+        passes.append(LOW_RANK_PASSES[colour] * settings.iterations * density)
+    if again:
+        passes.extend(AGAIN_PASSES[refinement])
+    edges = [0.0, *(done / sum(passes) for done in accumulate(passes))]
+    parts = list(pairwise(edges))
     started = time.perf_counter()
-    gaussian = first.average(gaussian_groups, near, sizes, 0.0, share)
+    gaussian = first.average(gaussian_groups, near, sizes, parts[0])
     seconds = time.perf_counter() - started
     if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
-        return gaussian
-    if not colour:
-        mixed = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
-        low_rank = first.average(low_rank_groups, settings, sizes, share, 1.0)
-        return mixed * low_rank + (1 - mixed) * gaussian
-    middle = 1 - (1 - share) * AGAIN_SHARE
-    bright = first.of_brightness(gaussian)
-    low_rank = bright.average(low_rank_groups, settings, sizes, share, middle)
-    again = bright.again((low_rank + bright.pilot) / 2, step, middle)
-    return torch.cat([again, gaussian[..., 1:]], 2)
+        if faint or spectrum is not None:
+            return gaussian
+        return mix(first.estimates(gaussian, pilot), gaussian, Refinement.GAUSSIAN)
+    bright = first.of_brightness(gaussian) if colour else first
+    low_rank = bright.average(low_rank_groups, settings, sizes, parts[1])
+    share = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
+    if colour:
+        share = COLOUR_SHARE
+    base = share * low_rank + (1 - share) * gaussian[..., :1]
+    if not again:
+        return base
+    bright = bright.returning(base)
+    later = [
+        bright.average(partial(gaussian_groups, mean_share=MEAN_SHARE), groups, sizes, part)
+        for groups, part in zip(_again(refinement, step, colour), parts[2:], strict=True)
+    ]
+    if colour:
+        base = torch.stack(later).mean(0)
+    if spectrum is not None:
+        return torch.cat([base, gaussian[..., 1:]], 2)
+    whole = torch.cat([base, gaussian[..., 1:]], 2)
+    return mix(first.estimates(base, pilot, low_rank, *later), whole, refinement)
+
+
+def _again(refinement: Refinement, step: int, colour: bool) -> list[GroupSettings]:
+    """Choose the groups that are formed again, for first groups of that step."""
+    if colour:
+        return [replace(each, step=min(each.step, step + 1)) for each in BRIGHTNESS_AGAIN]
+    steps = AGAIN_STEPS[refinement]
+    return [
+        replace(each, step=max(1, step + added)) for each, added in zip(AGAIN, steps, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +219,11 @@ class _Stage:
         ],
         settings: Settings,
         sizes: tuple[int, ...],
-        begin: float,
-        end: float,
+        part: tuple[float, float],
     ) -> Tensor:
         """Average what a model makes of patches of several sizes, in a part of the work."""
         sides = [min(settings.patch_size + added, *self.noisy.shape[:2]) for added in sizes]
+        begin, end = part
         edges = [begin + (end - begin) * place / len(sides) for place in range(len(sides) + 1)]
         runs = [
             model(
@@ -193,9 +232,9 @@ class _Stage:
                 self.noise_variance,
                 replace(settings, patch_size=side),
                 self.spectrum,
-                _part(self.on_share, *part),
+                _part(self.on_share, *own),
             )
-            for side, part in zip(sides, pairwise(edges), strict=True)
+            for side, own in zip(sides, pairwise(edges), strict=True)
         ]
         return torch.stack(runs).mean(0)
 
@@ -213,29 +252,24 @@ class _Stage:
             spectrum=spectrum,
         )
 
-    def again(self, pilot: Tensor, step: int, begin: float) -> Tensor:
-        """Average what Gaussian groups of small and large patches make of a better pilot."""
-        pilot = pilot + RETURNED * (self.noisy - pilot)
-        runs = []
-        edges = [begin + (1 - begin) * done for done in (0.0, *AGAIN_DONE)]
-        for settings, part in zip(AGAIN, pairwise(edges), strict=True):
-            own = replace(
-                settings,
-                patch_size=min(settings.patch_size, *self.noisy.shape[:2]),
-                step=min(settings.step, step + 1),
-            )
-            runs.append(
-                gaussian_groups(
-                    self.noisy,
-                    pilot,
-                    self.noise_variance,
-                    own,
-                    self.spectrum,
-                    _part(self.on_share, *part),
-                    mean_share=MEAN_SHARE,
-                )
-            )
-        return torch.stack(runs).mean(0)
+    def returning(self, pilot: Tensor) -> "_Stage":
+        """Go on from another pilot, with some of what it lacks put back."""
+        return replace(self, pilot=pilot + RETURNED * (self.noisy - pilot))
+
+    def estimates(self, base: Tensor, *others: Tensor) -> Estimates:
+        """Take estimates of the first channel together."""
+        return Estimates(
+            self.noisy[..., 0],
+            base[..., 0],
+            [other[..., 0] for other in others],
+            self.noise_variance,
+        )
+
+
+def mix(estimates: Estimates, whole: Tensor, refinement: Refinement) -> Tensor:
+    """Mix estimates of the first channel of a whole image (Y, X, C)."""
+    weights = mixing_weights(refinement, whole.shape[2] > 1).to(whole)
+    return torch.cat([estimates.mixed(weights)[..., None], whole[..., 1:]], 2)
 
 
 def _part(on_share: OnShare | None, begin: float, end: float) -> OnShare | None:
