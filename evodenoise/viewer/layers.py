@@ -7,14 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evodenoise.denoising.result import DenoiseResult
 from evodenoise.errors import ImageError, plural
 from evodenoise.images import MOST_PIXELS
+
+if TYPE_CHECKING:
+    from evodenoise.denoising.result import DenoiseResult
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -281,7 +283,7 @@ def _largest(values: Array) -> float:
     return float(np.percentile(known, MOST_SHOWN)) if known.any() else 1.0
 
 
-def describe_result(result: DenoiseResult, settings: Mapping[str, Any]) -> dict[str, Any]:
+def describe_result(result: "DenoiseResult", settings: Mapping[str, Any]) -> dict[str, Any]:
     """Take down how a result came about, in plain numbers and words for metadata.
 
     Parameters

@@ -16,8 +16,8 @@ from magicgui.widgets import (
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QSizePolicy
 
 from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
 from evodenoise.config.settings import DEVICES
@@ -31,6 +31,9 @@ LOOK_EVERY = 100
 
 STEPS = 1000
 """Of the progress bar."""
+
+LINES = 3
+"""Of the two texts: room for all that they may say, so that nothing moves."""
 
 STRENGTHS = (0.05, 5.0)
 
@@ -83,7 +86,11 @@ class Panel(Container):  # type: ignore[misc]
             self._controls[name].tooltip = text
         super().__init__(widgets=_arrange(self._controls))
         for name in ("about", "status"):
-            self._controls[name].native.setWordWrap(True)
+            own = self._controls[name].native
+            own.setWordWrap(True)
+            own.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+            own.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+            own.setMinimumHeight(LINES * own.fontMetrics().lineSpacing())
         self._timer = QTimer(self.native)
         self._timer.setInterval(LOOK_EVERY)
         self._timer.timeout.connect(self._look)
@@ -182,7 +189,7 @@ def _make_controls() -> dict[str, Any]:
     low, high = STRENGTHS
     controls = [
         create_widget(annotation=Image, name="layer"),
-        Label(name="about", label=""),
+        Label(name="about"),
         ComboBox(name="preset", choices=presets, value=DEFAULT_PRESET),
         LineEdit(name="noise", label="noise level", value=AUTO),
         FloatSpinBox(name="strength", value=1.0, min=low, max=high, step=0.05),
@@ -193,8 +200,8 @@ def _make_controls() -> dict[str, Any]:
         CheckBox(name="preview", text="live preview", value=True),
         PushButton(name="denoise", text="Denoise"),
         PushButton(name="cancel", text="Cancel"),
-        ProgressBar(name="progress", label="", max=STEPS, value=0),
-        Label(name="status", label=""),
+        ProgressBar(name="progress", max=STEPS, value=0),
+        Label(name="status"),
     ]
     return {each.name: each for each in controls}
 
@@ -204,15 +211,16 @@ def _arrange(controls: dict[str, Any]) -> list[Any]:
 
     def beside(*names: str) -> Any:
         widgets = [controls[name] for name in names]
-        row = Container(layout="horizontal", labels=False, widgets=widgets, label="")
+        row = Container(layout="horizontal", labels=False, widgets=widgets, label=" ")
         row.margins = (0, 0, 0, 0)
         return row
 
-    first = ("layer", "about", "preset", "noise", "strength", "stack", "device")
     return [
-        *(controls[name] for name in first),
+        controls["layer"],
+        beside("about"),
+        *(controls[name] for name in ("preset", "noise", "strength", "stack", "device")),
         beside("uncertainty", "residual", "preview"),
         beside("denoise", "cancel"),
-        controls["progress"],
-        controls["status"],
+        beside("progress"),
+        beside("status"),
     ]

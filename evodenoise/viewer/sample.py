@@ -36,6 +36,7 @@ def noisy_cells() -> list[tuple[Any, dict[str, Any], str]]:
         "name": "noisy cells",
         "scale": (PIXEL, PIXEL),
         "units": ("um", "um"),
+        "contrast_limits": (OFFSET, float(np.percentile(data, 99.8))),
         "metadata": {"photons_at_the_brightest": PHOTONS, "gain": GAIN, "offset": OFFSET},
     }
     return [(data, about, "image")]
