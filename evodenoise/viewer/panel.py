@@ -98,6 +98,7 @@ class Panel(Container):  # type: ignore[misc]
             self._controls[name].changed.connect(self._explain)
         self._controls["denoise"].changed.connect(self._begin)
         self._controls["cancel"].changed.connect(self._cancel)
+        self.native_parent_changed.connect(self._abandon)
         self._explain()
 
     @property
@@ -154,7 +155,7 @@ class Panel(Container):  # type: ignore[misc]
             show_error(str(error))
             return
         self._shown = ShownRun(self._viewer, Run(image, wanted))
-        # The panel may be closed, or napari be left, while it is at work.
+        # The window may be closed, or napari be left, while it is at work.
         self._shown.end_with(self.native.destroyed, QApplication.instance().aboutToQuit)
         self._shown.run.start()
         self._explain()
@@ -165,6 +166,14 @@ class Panel(Container):  # type: ignore[misc]
         if self._shown is not None:
             self._shown.run.cancel()
             self._controls["cancel"].enabled = False
+
+    def _abandon(self, parent: object) -> None:
+        """End the run, of which nobody will hear, when the panel is taken out of the window."""
+        if parent is None and self._shown is not None:
+            self._timer.stop()
+            self._shown.abandon()
+            self._shown = None
+            self._explain()
 
     def _look(self) -> None:
         """Show how far the run has come, and what comes of it once it has ended."""

@@ -68,19 +68,32 @@ class ShownRun:
         elif self.layer in self.viewer.layers:
             self.layer.data = preview.data
 
-    def finish(self) -> str:
-        """Show what came of a run that has ended, and tell it in a sentence."""
+    def abandon(self) -> None:
+        """Cancel the run, and show no more of it."""
+        self.run.cancel()
+        self._let_go()
+        self._remove_preview()
+
+    def _let_go(self) -> None:
         for forget in self._forget:
             forget()
-        outcome, is_there = self.run.outcome, self.layer in self.viewer.layers
+        self._forget.clear()
+
+    def _remove_preview(self) -> None:
+        if self.layer in self.viewer.layers:
+            self.viewer.layers.remove(self.layer)
+
+    def finish(self) -> str:
+        """Show what came of a run that has ended, and tell it in a sentence."""
+        self._let_go()
+        outcome = self.run.outcome
         if outcome is None:
-            if is_there:
-                self.viewer.layers.remove(self.layer)
+            self._remove_preview()
             if self.run.error is not None:
                 show_error(self.run.error)
             return "cancelled" if self.run.error is None else self.run.error
         (data, attributes, _), *others = outcome.layers
-        if is_there:
+        if self.layer in self.viewer.layers:
             self.layer.data = data
             self.layer.name, self.layer.metadata = attributes["name"], attributes["metadata"]
         else:

@@ -17,7 +17,7 @@ from evodenoise.viewer.layers import LayerImage, Pages
 from evodenoise.viewer.run import Outcome, Run, Wanted, read_level
 from evodenoise.viewer.sample import noisy_cells
 
-CLEAN = wave(26, 28)
+CLEAN = wave(18, 20)
 NOISY = as_dtype(add_noise(CLEAN), "uint8")
 FAST = {"preset": "fast", "device": "cpu"}
 LONGEST = 120.0
@@ -66,15 +66,15 @@ def test_previews_are_rare() -> None:
 
 
 def test_colours_with_opacity() -> None:
-    colour = as_dtype(add_noise(wave(20, 22, channels=3)), "uint8")
-    data = np.concatenate([colour, np.full((20, 22, 1), 200, np.uint8)], -1)
+    colour = as_dtype(add_noise(wave(14, 15, channels=3)), "uint8")
+    data = np.concatenate([colour, np.full((14, 15, 1), 200, np.uint8)], -1)
     data[:4, :4, 3] = 0
     run = make_run(data, rgb=True)
     (result, shown, _), (std, _, _), (residual, _, _) = finish(run).layers
     assert shown["rgb"] is True
     np.testing.assert_array_equal(result[..., 3], data[..., 3])
     np.testing.assert_array_equal(result[:4, :4], data[:4, :4])
-    assert std.shape == residual.shape == (20, 22)
+    assert std.shape == residual.shape == (14, 15)
     assert not std[:4, :4].any()
     assert (result[4:, 4:, :3] != data[4:, 4:, :3]).mean() > 0.5
     assert run.preview is not None
@@ -104,7 +104,7 @@ def test_all_pages_by_one_model_and_only_the_one_that_is_shown() -> None:
 
 
 def test_missing_pixels_are_filled() -> None:
-    holes = np.where(np.eye(26, 28) > 0, np.nan, CLEAN)
+    holes = np.where(np.eye(18, 20) > 0, np.nan, CLEAN)
     data = finish(make_run(holes)).layers[0][0]
     assert np.isfinite(data).all()
 
@@ -112,7 +112,7 @@ def test_missing_pixels_are_filled() -> None:
 @pytest.mark.parametrize(
     ("data", "wanted", "said"),
     [
-        (NOISY[:3], {}, "cells: 28 x 3 pixels; at least 4 x 4 are needed"),
+        (NOISY[:3], {}, "cells: 20 x 3 pixels; at least 4 x 4 are needed"),
         (np.where(NOISY > 200, np.inf, NOISY), {}, "infinite"),
         (np.full((8, 8), np.nan), {}, "every pixel is missing"),
         (np.stack([CLEAN, np.full(CLEAN.shape, np.nan)]), {}, "every pixel of page 2 is missing"),
