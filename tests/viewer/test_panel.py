@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +33,7 @@ with warnings.catch_warnings():  # what others say while they are loaded is not 
     from evodenoise.viewer import panel as module
     from evodenoise.viewer.panel import HELP, PAGES, Panel
 
-# Of pydantic, vispy and others that napari calls; what is ours stays an error.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(?!evodenoise)")
-
-CLEAN = wave(24, 26)
+CLEAN = wave(18, 20)
 NOISY = as_dtype(add_noise(CLEAN), "uint8")
 LONGEST = 120.0
 
@@ -60,8 +56,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither read nor change what the user has set."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_CONFIG", str(tmp_path_factory.mktemp("napari") / "settings.yaml"))
         yield
 
@@ -213,7 +208,7 @@ def test_the_viewer_can_be_used_and_the_estimate_is_shown(viewer: Any, gate: Gat
     assert names(viewer) == ["cells", "cells denoised (preview)"]
     preview = viewer.layers[1]
     np.testing.assert_array_equal(preview.scale, (2, 2))
-    viewer.camera.zoom = 3  # the run is halted, the viewer is not
+    viewer.dims.ndisplay = 3  # the run is halted, the viewer is not
     wait_until(lambda: panel._controls["progress"].value > 0)
     assert "epoch 1" in panel._controls["status"].value
     preview.gamma = 0.5
@@ -224,7 +219,7 @@ def test_the_viewer_can_be_used_and_the_estimate_is_shown(viewer: Any, gate: Gat
     # The same layer still, as the user has set it.
     assert viewer.layers[1] is preview
     assert preview.gamma == 0.5
-    assert psnr(CLEAN, preview.data) > psnr(CLEAN, NOISY) + 3
+    assert psnr(CLEAN, preview.data) > psnr(CLEAN, NOISY) + 2
     assert (is_enabled(panel, "denoise"), is_enabled(panel, "cancel")) == (True, False)
 
 
@@ -290,7 +285,7 @@ def test_refused_in_one_line(viewer: Any, said: list[str]) -> None:
     viewer.add_image(NOISY[:3], name="strip")
     panel = open_panel(viewer)
     finish(panel)
-    assert said == ["error: strip: 26 x 3 pixels; at least 4 x 4 are needed"]
+    assert said == ["error: strip: 20 x 3 pixels; at least 4 x 4 are needed"]
     assert panel._controls["status"].value == said[0].removeprefix("error: ")
     assert names(viewer) == ["strip"]
     panel._controls["noise"].value = "much"
@@ -306,8 +301,8 @@ def test_only_image_layers_are_offered(viewer: Any) -> None:
     viewer.add_labels(NOISY.astype(int))
     viewer.add_points([[1, 2]])
     assert panel._controls["layer"].value is None
-    viewer.add_image(NOISY.astype(np.complex64), name="waves")
-    assert "complex" in panel._controls["about"].value
+    viewer.add_image(NOISY > 128, name="mask")
+    assert "only True and False" in panel._controls["about"].value
 
 
 def test_a_multiscale_layer_in_colour(viewer: Any) -> None:
@@ -346,8 +341,3 @@ def test_every_control_says_what_it_is_for(viewer: Any) -> None:
     assert set(panel._controls) == set(HELP)
     for name, control in panel._controls.items():
         assert control.native.toolTip() == HELP[name]
-
-
-def test_the_picture_of_the_documentation_is_small() -> None:
-    (picture,) = (Path(__file__).parents[2] / "docs").glob("napari.*")
-    assert picture.stat().st_size < 200_000
