@@ -249,7 +249,7 @@ def denoised_layer(image: LayerImage, data: Array, about: Mapping[str, Any]) -> 
     kept = {key: value for key, value in image.attributes.items() if key not in NOT_KEPT}
     metadata = {**kept.get("metadata", {}), "evodenoise": dict(about)}
     name = f"{image.name} denoised"
-    return data, {**kept, "name": name, "metadata": metadata, "rgb": image.rgb}, "image"
+    return data, {**kept, "name": name, "metadata": metadata, "visible": True}, "image"
 
 
 def uncertainty_layer(image: LayerImage, pixels: Pixels, std: Array) -> LayerTuple:

@@ -38,9 +38,9 @@ LINES = 3
 STRENGTHS = (0.05, 5.0)
 
 PAGES = {
-    "each page by itself": Pages.PAGES,
-    "all pages by one model": Pages.JOINT,
-    "only the page shown": Pages.SHOWN,
+    "each page by itself": Pages.PAGES.value,  # of PySide6 no enumeration comes back
+    "all pages by one model": Pages.JOINT.value,
+    "only the page shown": Pages.SHOWN.value,
 }
 
 HELP = {
@@ -118,7 +118,10 @@ class Panel(Container):  # type: ignore[misc]
         if layer is not None:
             try:
                 image = LayerImage.of(layer)
-                is_stack, said = image.is_stack, image.describe(self._controls["stack"].value)
+                is_stack, said = (
+                    image.is_stack,
+                    image.describe(Pages(self._controls["stack"].value)),
+                )
             except EvodenoiseError as error:
                 said = str(error)
         self._controls["about"].value = said
@@ -135,7 +138,7 @@ class Panel(Container):  # type: ignore[misc]
             sigma=read_level(value["noise"]),
             strength=value["strength"],
             device=value["device"],
-            pages=value["stack"],
+            pages=Pages(value["stack"]),
             uncertainty=value["uncertainty"],
             residual=value["residual"],
             preview=value["preview"],

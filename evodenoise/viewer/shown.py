@@ -1,6 +1,7 @@
 """A run and its layers in the viewer: the estimate on the way, and in its place the result."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,8 @@ class ShownRun:
 
         def cancel(*_: object) -> None:  # no method: of its object Qt would not take hold
             self.run.cancel()
+            with suppress(RuntimeError, TypeError):  # the sender may be half gone
+                self._let_go()
 
         for signal in signals:
             signal.connect(cancel)
@@ -75,9 +78,8 @@ class ShownRun:
         self._remove_preview()
 
     def _let_go(self) -> None:
-        for forget in self._forget:
-            forget()
-        self._forget.clear()
+        while self._forget:
+            self._forget.pop()()
 
     def _remove_preview(self) -> None:
         if self.layer in self.viewer.layers:
