@@ -23,8 +23,9 @@ from evodenoise.config.presets import DEFAULT_PRESET, PRESETS
 from evodenoise.config.settings import DEVICES
 from evodenoise.errors import EvodenoiseError
 from evodenoise.viewer.layers import LayerImage, Pages
-from evodenoise.viewer.run import AUTO, Run, Wanted, read_level
+from evodenoise.viewer.run import Run
 from evodenoise.viewer.shown import ShownRun, shown_page
+from evodenoise.viewer.wanted import AUTO, Wanted, read_level
 
 LOOK_EVERY = 100
 """Milliseconds, at a run that is at work."""

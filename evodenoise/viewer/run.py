@@ -4,44 +4,24 @@ Whoever shows it asks now and then (`Run.share`, `Run.preview`, ...); nothing wa
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.errors import ConfigError, EvodenoiseError, ImageError
+from evodenoise.errors import EvodenoiseError, ImageError
 from evodenoise.jobs.forecast import describe_seconds, forecast_stages
-from evodenoise.jobs.job import configure
-from evodenoise.jobs.job_result import describe_findings
 from evodenoise.jobs.progress import ImageProgress
-from evodenoise.noise.record import NoiseKind
-from evodenoise.noise.uncertainty import NoiseSource
-from evodenoise.noise.words import describe_doubt
-from evodenoise.viewer.layers import (
-    Array,
-    LayerImage,
-    LayerTuple,
-    Mask,
-    Pages,
-    Pixels,
-    denoised_layer,
-    describe_result,
-    residual_layer,
-    uncertainty_layer,
-)
+from evodenoise.viewer.layers import Array, LayerImage, Mask, Pages, Pixels
+from evodenoise.viewer.outcome import Outcome
+from evodenoise.viewer.wanted import Wanted
 
 if TYPE_CHECKING:
     from evodenoise.denoising.result import DenoiseResult
     from evodenoise.tvae.training import EpochReport
-
-AUTO = "auto"
-"""Written where a number may stand, but need not."""
 
 PREVIEW_SECONDS = 2.0
 """From one estimate to the next, at least."""
@@ -52,83 +32,11 @@ PREVIEW_SHARE = 0.1
 logger = logging.getLogger(__name__)
 
 
-def read_level(text: str) -> float | None:
-    """Read a noise level; None: it is to be read off the image.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither a number nor `AUTO`.
-    """
-    if text.strip().lower() in ("", AUTO):
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(
-            f"noise level {text!r} is no number; write one in the units of the image, or {AUTO}"
-        ) from None
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is wanted of a layer.
-
-    Attributes
-    ----------
-    preset : str
-        Name of the preset.
-    sigma : float or None
-        Noise level, in the units of the layer; None: it is read off it.
-    strength : float
-        Times that level.
-    device : str
-        Where to compute.
-    pages : Pages
-        What becomes of a stack.
-    uncertainty, residual : bool
-        Which layers are wanted beside the result.
-    preview : bool
-        Whether estimates are made on the way.
-    """
-
-    preset: str = DEFAULT_PRESET
-    sigma: float | None = None
-    strength: float = 1.0
-    device: str = "auto"
-    pages: Pages = Pages.PAGES
-    uncertainty: bool = True
-    residual: bool = True
-    preview: bool = True
-
-    def configure(self, page: Array) -> DenoiseConfig:
-        """Make settings for a page (Y, X) or (Y, X, C)."""
-        given = {"noise_std": self.sigma, "strength": self.strength, "device": self.device}
-        return configure(self.preset, page, given)
-
-    def taken_down(self) -> dict[str, Any]:
-        """List the settings that decide the result."""
-        return {
-            "preset": self.preset,
-            "sigma": self.sigma,
-            "strength": self.strength,
-            "pages": self.pages.value,
-        }
-
-
 class Preview(NamedTuple):
     """An estimate on the way: which one it is, from 1, and its pixels as in the layer."""
 
     number: int
     data: Array
-
-
-class Outcome(NamedTuple):
-    """What came of a run: layers, a sentence on it, and what the user should know."""
-
-    layers: list[LayerTuple]
-    said: str
-    cautions: tuple[str, ...]
 
 
 class CancelledError(Exception):
@@ -238,9 +146,11 @@ class Run:
             pages=count if apart else 1,
         )
         self._next_preview = started + self.every
+        self._begin("reading the noise")
         result = self._call(pixels, config, missing, apart=apart)
         self._begin("finishing")
-        return self._finish(pixels, result, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Outcome.of(self.image, self.wanted, pixels, result, seconds)
 
     def _check(self, pixels: Pixels) -> Mask | None:
         """Refuse what could not end well before anything is done; find what is missing."""
@@ -344,39 +254,3 @@ class Run:
         self._estimate = values
         number = 1 if self.preview is None else self.preview.number + 1
         self.preview = Preview(number, pixels.put_back(values))
-
-    def _finish(self, pixels: Pixels, result: "DenoiseResult", seconds: float) -> Outcome:
-        about = describe_result(result, self.wanted.taken_down())
-        data = pixels.put_back(result.image)
-        layers = [denoised_layer(self.image, data, about)]
-        noise, std = result.noise_estimate, result.std
-        if pixels.invisible is not None:
-            std = np.where(_like(pixels.invisible, std), np.float32(0), std)
-        if self.wanted.uncertainty and std.any():
-            layers.append(uncertainty_layer(self.image, pixels, std))
-        if self.wanted.residual:
-            layers.append(residual_layer(self.image, pixels, result.image))
-        kind = noise.kind if result.noise_std else NoiseKind.NONE
-        given = NoiseSource.ESTIMATED if self.wanted.sigma is None else NoiseSource.GIVEN
-        found = describe_findings(
-            result.noise_std,
-            given if result.noise_std else NoiseSource.NONE,
-            kind,
-            result.impulses,
-            None,
-            None,
-        )
-        if math.isfinite(result.estimated_rmse) and kind is not NoiseKind.COLOURED:
-            found.append(f"errors of about {result.estimated_rmse:.3g} left")
-        cautions = [] if noise.consistent else [f"the noise {describe_doubt(noise)}"]
-        if not result.noise_std:
-            cautions.append("no noise was found; nothing but missing pixels was changed")
-        if self.wanted.uncertainty and not std.any():
-            cautions.append("nothing is known of the errors; there is no uncertainty")
-        said = ", ".join([*found, f"{seconds:.1f} s"])
-        return Outcome(layers, said, tuple(cautions))
-
-
-def _like(mask: Mask, values: Array) -> Mask:
-    """Give a mask (T, Y, X) an axis for the channels of values, if they have any."""
-    return mask[..., None] if values.ndim > mask.ndim else mask
