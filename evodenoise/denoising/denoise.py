@@ -77,8 +77,8 @@ def denoise(
     on_estimate : callable, optional
         Called after each epoch, and after the reconstruction, with a function that returns an
         estimate of the result so far, of the image's shape and type; of a large image after each
-        tile instead. Nothing is computed unless it is called, which takes about as long as an
-        epoch, and the result is the same whether it is or not.
+        tile instead. Nothing is computed unless it is called, which takes a fraction of what
+        the reconstruction does, and the result is the same whether it is or not.
     map_tiles : callable, optional
         Denoises the tiles of a large image, given their `TileQueue`, and yields each with its
         number; by default here, on a CPU as many side by side as there are threads.
