@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from evodenoise.viewer.wanted import Wanted, read_level
 CLEAN = wave(18, 20)
 NOISY = as_dtype(add_noise(CLEAN), "uint8")
 FAST = {"preset": "fast", "device": "cpu"}
+CONFIG = replace(preset_config("fast", NOISY.shape), device="cpu")
 LONGEST = 120.0
 
 
@@ -41,7 +43,7 @@ def finish(run: Run) -> Outcome:
 def test_a_layer_as_the_library_would_denoise_it() -> None:
     run = make_run(NOISY)
     (data, shown, _), (std, _, _), (residual, _, _) = finish(run).layers
-    expected = denoise(NOISY, preset_config("fast", NOISY.shape))
+    expected = denoise(NOISY, CONFIG)
     np.testing.assert_array_equal(data, expected.image)
     np.testing.assert_array_equal(std, expected.std)
     np.testing.assert_array_equal(residual, NOISY.astype(np.float32) - expected.image)
@@ -89,7 +91,7 @@ STACK = np.stack([NOISY, NOISY[::-1]])
 
 def test_each_page_by_itself_as_the_command_does() -> None:
     run = make_run(STACK[None])
-    expected = denoise_pages(STACK, preset_config("fast", NOISY.shape))
+    expected = denoise_pages(STACK, CONFIG)
     np.testing.assert_array_equal(finish(run).layers[0][0], expected.image[None])
     assert run.preview is not None
     # Both pages were shown in the end.
@@ -101,7 +103,7 @@ def test_all_pages_by_one_model_and_only_the_one_that_is_shown() -> None:
     assert joint.shape == STACK.shape
     image = LayerImage.of(FakeLayer(STACK)).page([1], [0.0] * 3)
     alone = finish(Run(image, Wanted(**FAST, pages=Pages.SHOWN))).layers[0][0]
-    expected = denoise(STACK[1], preset_config("fast", NOISY.shape))
+    expected = denoise(STACK[1], CONFIG)
     np.testing.assert_array_equal(alone, expected.image[None])
     assert (joint[1] != alone[0]).any()
 
