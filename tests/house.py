@@ -38,7 +38,7 @@ class Room(NamedTuple):
 
 GUARDED = (
     *("torch", "PIL", "tifffile", "imagecodecs", "png", "astropy", "zarr", "skimage"),
-    *("distributed", "typer", "rich"),
+    *("distributed", "typer", "rich", "napari", "magicgui", "qtpy"),
 )
 """Libraries that stay in their rooms."""
 
@@ -111,6 +111,12 @@ ROOMS = (
             "errors",
         ),
         ("typer", "rich"),
+    ),
+    Room(
+        "viewer",
+        "the plugin of napari: from a layer to the library, a widget, a sample; a leaf",
+        ("jobs", "denoising", "tvae", "noise", "images", "config", "system", "errors"),
+        ("napari", "magicgui", "qtpy"),
     ),
 )
 """From top to bottom: each may import only what its row names."""

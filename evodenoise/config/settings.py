@@ -25,6 +25,9 @@ MAXIMUM_WIDTH = 2**20
 """Of a hidden layer; beyond it no machine has the memory."""
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where to compute; of several GPUs, cuda:N is one."""
+
 MOST_OFFSET = 1e30
 """Pixel units; no black level is so far from 0, and its square can be computed."""
 

@@ -117,11 +117,16 @@ def put_back(
         Of the input's shape.
     """
     if changed or channels.missing.any():
-        image = _like(channels.restore(values), noisy)
+        image = put_estimate(channels, values, noisy)
     else:
         image = noisy.copy()
     spread = channels.restore(std, constants=False).clip(max=np.finfo(np.float32).max)
     return image, spread.astype(np.float32).reshape(noisy.shape)
+
+
+def put_estimate(channels: DistinctChannels, values: Array, noisy: Array) -> Array:
+    """Put an estimate (T, Y, X, C) of channels back in the shape and type of the input."""
+    return _like(channels.restore(values), noisy)
 
 
 def _like(estimate: Array, image: Array) -> Array:

@@ -5,7 +5,7 @@ Dimensions: T pages, Y, X height and width, C channels.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
@@ -20,7 +21,7 @@ from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.coarse_scales import Finest, remove_coarse
 from evodenoise.denoising.denoiser import Fitted
 from evodenoise.denoising.levelling import Levelled, choose_levelling
-from evodenoise.denoising.pace import OnShare, share_of_part
+from evodenoise.denoising.pace import OnEstimate, OnShare, estimate_of, share_of_part
 from evodenoise.denoising.preparing import Prepared, prepare
 from evodenoise.errors import ConfigError, TrainingError
 from evodenoise.noise.record import NoiseEstimate
@@ -45,6 +46,9 @@ class Tools:
         Called with each `EpochReport`; if it returns True, training stops there.
     on_reconstruction, on_refinement : callable or None
         Called with the share of the reconstruction, or the refinement, that is done.
+    on_estimate : callable or None
+        Called after each epoch, and after the reconstruction, with a function that estimates the
+        values (T, Y, X, C) roughly.
     scale : int
         How many times the size of the image has been halved; what it leads to follows.
     patches : int or None
@@ -57,11 +61,18 @@ class Tools:
     on_reconstruction: OnShare | None = None
     on_refinement: OnShare | None = None
     patches: int | None = None
+    on_estimate: OnEstimate | None = None
     scale: int = 0
 
-    def at_half(self, model: Checkpoint | None) -> "Tools":
-        """Return what a run at half the size shares with them: only its epochs are told of."""
-        return Tools(self.generator, model, self.on_epoch, scale=self.scale + 1)
+    def at_half(
+        self, model: Checkpoint | None, enlarge: Callable[[Array], Array] | None = None
+    ) -> "Tools":
+        """Return what a run at half the size shares with them: only its epochs are told of.
+
+        So are its estimates, if it is said how they are enlarged.
+        """
+        told = None if enlarge is None else estimate_of(self.on_estimate, enlarge)
+        return Tools(self.generator, model, self.on_epoch, on_estimate=told, scale=self.scale + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +196,12 @@ class Ready:
         pixels = self.prepared.denoiser.sources[0].grid.pixels
         return self.prepared.log_density(nats) + pixels * self.levelled.log_slope
 
+    def estimate(self, pages: Iterable[Tensor]) -> Array:
+        """Turn what a denoiser says of its images (Y, X, C) into pixels (T, Y, X, C)."""
+        values = self.prepared.scaling.undo(torch.stack([*pages]).cpu().numpy())
+        levelling = self.levelled.levelling
+        return values if levelling is None else levelling.undo(values)
+
     def keep(self, fitted: Fitted) -> Checkpoint:
         """Take down what was learned."""
         return Checkpoint.of(
@@ -213,7 +230,8 @@ class Ready:
             )
             return tools.on_epoch is not None and bool(tools.on_epoch(history[-1]))
 
-        fitted = self.prepared.denoiser.train(tools.model, note)
+        told = estimate_of(tools.on_estimate, self.estimate)
+        fitted = self.prepared.denoiser.train(tools.model, note, told)
         return tuple(history), fitted
 
 
@@ -348,6 +366,8 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
     if tools.on_reconstruction is not None:
         tools.on_reconstruction(0.0)
     first = list(denoiser.rebuild(fitted, tools.on_reconstruction))
+    if tools.on_estimate is not None:
+        tools.on_estimate(lambda: ready.estimate(page.image for page in first))
     rebuilt = _now(denoiser.generator)
     refined, variances, shares = [], [], []
     for place, (source, page) in enumerate(zip(denoiser.sources, first, strict=True)):

@@ -1,11 +1,17 @@
 """From a noisy array to a clean one."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig
-from evodenoise.denoising.arrays import is_clipped, put_back, take_apart, with_channels
+from evodenoise.denoising.arrays import (
+    is_clipped,
+    put_back,
+    put_estimate,
+    take_apart,
+    with_channels,
+)
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import (
@@ -20,7 +26,7 @@ from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
 from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
-from evodenoise.denoising.pace import OnShare
+from evodenoise.denoising.pace import OnEstimate, OnShare, estimate_of
 from evodenoise.denoising.result import Array, DenoiseResult, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.denoising.tiles import is_large
@@ -40,6 +46,7 @@ def denoise(
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
     on_refinement: OnShare | None = None,
+    on_estimate: OnEstimate | None = None,
     map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise one image by a model trained on that image alone.
@@ -67,6 +74,11 @@ def denoise(
     on_reconstruction, on_refinement : callable, optional
         Called with the share of the reconstruction, and of the refinement, that is done, from 0
         to 1. In a large image they take turns, tile by tile.
+    on_estimate : callable, optional
+        Called after each epoch, and after the reconstruction, with a function that returns an
+        estimate of the result so far, of the image's shape and type; of a large image after each
+        tile instead. Nothing is computed unless it is called, which takes a fraction of what
+        the reconstruction does, and the result is the same whether it is or not.
     map_tiles : callable, optional
         Denoises the tiles of a large image, given their `TileQueue`, and yields each with its
         number; by default here, on a CPU as many side by side as there are threads.
@@ -117,9 +129,10 @@ def denoise(
         on_epoch=on_epoch,
         on_reconstruction=on_reconstruction,
         on_refinement=on_refinement,
+        on_estimate=estimate_of(on_estimate, lambda pages: pages[0]),
         map_tiles=map_tiles,
     )
-    return dataclasses.replace(result, image=result.image[0], std=result.std[0])
+    return replace(result, image=result.image[0], std=result.std[0])
 
 
 def denoise_stack(
@@ -133,6 +146,7 @@ def denoise_stack(
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
     on_refinement: OnShare | None = None,
+    on_estimate: OnEstimate | None = None,
     map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise the pages of a stack by one model, trained on patches of them all.
@@ -143,7 +157,9 @@ def denoise_stack(
         Noisy pages.
     missing : array-like, shape (T, Y, X), optional
         Missing pixels, beside those with a nan: those that are not zero.
-    config, noise, model, rng, on_epoch, on_reconstruction, on_refinement, map_tiles
+    config, noise, model, rng
+        As in `denoise`.
+    on_epoch, on_reconstruction, on_refinement, on_estimate, map_tiles
         As in `denoise`; the cost of training does not grow with the number of pages.
 
     Returns
@@ -160,7 +176,9 @@ def denoise_stack(
     gaps = as_mask(missing, noisy.shape[:3])
     _check_model(model)
     generator = make_generator(rng, resolve_device(config.device))
-    tools = Tools(generator, model, on_epoch, on_reconstruction, on_refinement)
+    tools = Tools(
+        generator, model, on_epoch, on_reconstruction, on_refinement, on_estimate=on_estimate
+    )
     if is_large(noisy.shape):
         result = denoise_large(noisy, gaps, config, noise, tools, map_tiles)
         if result is not None:
@@ -173,7 +191,8 @@ def denoise_stack(
         found = Cleaned.unchanged(channels.values, NoiseEstimate.none(pages.shape[-1]))
     else:
         known = known_noise(channels, config, noise)
-        found = clean_few_counts(channels, config, known, tools)
+        shown = estimate_of(on_estimate, lambda values: put_estimate(channels, values, noisy))
+        found = clean_few_counts(channels, config, known, replace(tools, on_estimate=shown))
     return _result(found, channels, noisy, int(impulses.sum()), str(generator.device))
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.error_bars import error_variance
-from evodenoise.denoising.pace import OnShare, Pace
+from evodenoise.denoising.pace import OnEstimate, OnShare, Pace
 from evodenoise.denoising.whiteness import structured_share
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
@@ -113,7 +113,10 @@ class Denoiser:
     patches: int | None = None
 
     def train(
-        self, checkpoint: Checkpoint | None, on_epoch: Callable[[EpochReport], bool]
+        self,
+        checkpoint: Checkpoint | None,
+        on_epoch: Callable[[EpochReport], bool],
+        on_estimate: OnEstimate | None = None,
     ) -> Fitted:
         """Train until the budget is spent.
 
@@ -123,6 +126,9 @@ class Denoiser:
             Where to start from; with 0 epochs it stays as it is.
         on_epoch : callable
             Called with a report after each epoch; if it returns True, training stops there.
+        on_estimate : callable, optional
+            Called after each epoch but the last with a function that estimates the images
+            (Y, X, C) roughly.
 
         Returns
         -------
@@ -164,7 +170,30 @@ class Denoiser:
         ):
             if on_epoch(report):
                 break
+            if on_estimate is not None and report.stop_reason is None:
+                on_estimate(partial(self._look, model, positions, variational))
         return Fitted(model, self._collect(variational.states[:, 0]), positions, variational)
+
+    def _look(
+        self, model: BinaryLatentVAE, positions: tuple[Tensor, ...], variational: VariationalStates
+    ) -> list[Tensor]:
+        """Estimate the images (Y, X, C) by few of their patches; no result depends on it."""
+        device = self.generator.device
+        rough = replace(
+            self,
+            config=replace(
+                self.config,
+                settling_rounds=1,
+                staggered=False,
+                patch_step=self.sources[0].grid.patch_size,  # or half of it, if that is the most
+            ),
+            deadline=None,
+            generator=torch.Generator(device).manual_seed(0),  # its own: that of the run goes on
+        )
+        codebook = rough._collect(variational.states[:, 0])
+        return [
+            page.image for page in rough.rebuild(Fitted(model, codebook, positions, variational))
+        ]
 
     def _model(self, checkpoint: Checkpoint | None) -> BinaryLatentVAE:
         """Make a new model, or that of a checkpoint with the noise of these images."""

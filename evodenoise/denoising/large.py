@@ -8,6 +8,7 @@ Dimensions: T pages, Y, X height and width, C channels.
 import math
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
 from evodenoise.denoising.cleaning import Learned, Tools
 from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
+from evodenoise.denoising.pace import OnEstimate
 from evodenoise.denoising.preparing import check_level
 from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.result import DenoiseResult, finite_mean, why_stopped
@@ -79,7 +81,7 @@ def denoise_large(
     queue = TileQueue(
         recipe, noisy, missing, deadline, (tools.on_reconstruction, tools.on_refinement)
     )
-    image, std, tiles = _denoise_tiles(queue, map_tiles)
+    image, std, tiles = _denoise_tiles(queue, map_tiles, tools.on_estimate)
     rebuilding = time.perf_counter() - trained
     refining = _refinement_seconds(tiles, rebuilding)
     bounds = [tile.free_energy for tile in tiles if math.isfinite(tile.free_energy)]
@@ -114,7 +116,9 @@ def _learn(
     if tools.model is None or config.epochs:
         # What is left of a time limit must do for all patches of the image.
         rebuilt = round(pixels * config.rebuilt_share)
-        return learn_few_counts(sample, config, noise, replace(tools, patches=rebuilt))
+        # Of the windows that it learns from nobody wants to see an estimate.
+        own = replace(tools, patches=rebuilt, on_estimate=None)
+        return learn_few_counts(sample, config, noise, own)
     tools.model.check_fits(sample.values.shape[-1], sample.values.shape[1:3])
     tools.model.check_noise(config)
     if config.noise_std is not None:
@@ -123,7 +127,7 @@ def _learn(
 
 
 def _denoise_tiles(
-    queue: TileQueue, map_tiles: MapTiles
+    queue: TileQueue, map_tiles: MapTiles, on_estimate: OnEstimate | None
 ) -> tuple[Array, Array, list[DenoisedTile]]:
     """Denoise tile by tile: the image, its deviation, and what is known of the tiles."""
     noisy, done = queue.noisy, dict[int, DenoisedTile]()
@@ -135,7 +139,18 @@ def _denoise_tiles(
         for each in (noisy, image, std):
             forget(each)
         queue.finish(number)
+        if on_estimate is not None:
+            on_estimate(partial(_look, queue, image, [*done]))
     return image, std, [done[number] for number in range(len(queue.tiles))]
+
+
+def _look(queue: TileQueue, image: Array, done: list[int]) -> Array:
+    """Return the noisy image with the tiles that are done in their places."""
+    seen = np.array(queue.noisy)
+    for number in done:
+        place = queue.tiles[number].place
+        seen[place] = image[place]
+    return seen
 
 
 def _refinement_seconds(tiles: list[DenoisedTile], seconds: float) -> float:

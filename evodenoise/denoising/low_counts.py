@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -210,7 +211,8 @@ def _mixture(
         # Of the mean of four pixels, both parts of the noise have a quarter of the variance.
         quick = shorten(config, values.shape, work=COARSE_WORK, time=COARSE_TIME)
         half = replace(channels, values=small, missing=gaps)
-        found = clean_few_counts(half, quick, noise.rescaled(0.5), tools.at_half(coarser))
+        enlarge = partial(double, shape=values.shape)
+        found = clean_few_counts(half, quick, noise.rescaled(0.5), tools.at_half(coarser, enlarge))
         guide, coarser = double(found.values, values.shape), found.model
         wrong = np.hypot(found.std, detail(found.values, gaps))
         guide_std = double(wrong, values.shape).clip(min=0)

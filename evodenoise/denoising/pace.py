@@ -2,14 +2,26 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 OnShare = Callable[[float], None]
 """Called with the share of the work that is done, from 0 to 1."""
+
+Look = Callable[[], Any]
+"""Makes an estimate of what will come of the work, by what is known so far."""
+
+OnEstimate = Callable[[Look], object]
+"""Called whenever a better estimate could be made: what it costs is paid by who looks."""
 
 
 def share_of_part(on_share: OnShare | None, place: int, count: int) -> OnShare | None:
     """Turn the share of one of some equal parts that is done into that of all of them."""
     return None if on_share is None else lambda share: on_share((place + share) / count)
+
+
+def estimate_of(on_estimate: OnEstimate | None, change: Callable[[Any], Any]) -> OnEstimate | None:
+    """Turn estimates of one thing into those of another, once somebody looks."""
+    return None if on_estimate is None else lambda look: on_estimate(lambda: change(look()))
 
 
 class Pace:

@@ -13,7 +13,7 @@ from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
 from evodenoise.denoising.cleaning import OnEpoch
-from evodenoise.denoising.pace import OnShare
+from evodenoise.denoising.pace import OnEstimate, OnShare
 from evodenoise.denoising.result import Array, DenoiseResult, finite_mean
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.noise.record import NoiseEstimate
@@ -31,6 +31,7 @@ def denoise_pages(
     on_epoch: OnEpoch | None = None,
     on_reconstruction: OnShare | None = None,
     on_refinement: OnShare | None = None,
+    on_estimate: OnEstimate | None = None,
     map_tiles: MapTiles = side_by_side,
 ) -> DenoiseResult:
     """Denoise the pages of a stack one after the other.
@@ -51,7 +52,7 @@ def denoise_pages(
         Seed of each page.
     on_page : callable, optional
         Called with the number of each page, from 1, before it is denoised.
-    on_epoch, on_reconstruction, on_refinement, map_tiles : callable, optional
+    on_epoch, on_reconstruction, on_refinement, on_estimate, map_tiles : callable, optional
         As in `evodenoise.denoise`.
 
     Returns
@@ -79,6 +80,7 @@ def denoise_pages(
                 on_epoch=on_epoch,
                 on_reconstruction=on_reconstruction,
                 on_refinement=on_refinement,
+                on_estimate=on_estimate,
                 map_tiles=map_tiles,
             )
         )
