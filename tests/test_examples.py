@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
     [
         ("convergence.py", "--epochs 1 --budgets 1 --preset fast", "paper, epoch   1:"),
         ("missing_pixels.py", "--refine none", " dB, noise level "),
+        ("mixture_pilot.py", "--components 3 --iterations 2 --preset fast", "autoencoder"),
     ],
 )
 def test_an_example_measures_a_picture(name: str, options: str, said: str, tmp_path: Path) -> None:
@@ -26,6 +27,17 @@ def test_an_example_measures_a_picture(name: str, options: str, said: str, tmp_p
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
+
+
+def test_weights_of_mixing_are_learned_from_pictures_that_come_with_scikit_image() -> None:
+    """Two pictures: what is learned from one is tried on the other."""
+    options = "--pictures coins,brick --levels 25 --side 32 --epochs 1"
+    command = [sys.executable, str(EXAMPLES / "learn_mixing.py"), *options.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for refinement in ("gaussian", "quick", "full"):
+        assert re.search(rf"^{refinement}: [+-][\d.]+ dB in the mean", done.stdout, re.MULTILINE)
+    assert len(re.findall(r"^  (coins|brick) +[+-][\d.]+$", done.stdout, re.MULTILINE)) == 6
 
 
 def test_the_library_example_writes_a_better_picture(tmp_path: Path) -> None:
