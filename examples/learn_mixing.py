@@ -7,9 +7,8 @@ mixing starts from, of pictures that the weights were not learned from: all pict
 that one is measured, in turn. With `--write` the weights of all pictures go to the package.
 
     python examples/learn_mixing.py --write
-    python examples/learn_mixing.py --colour --write
 
-Each takes half an hour of one core. Pictures are halved in size, for most are blurred, and cut.
+takes half an hour of one core. Pictures are gray, halved in size, for most are blurred, and cut.
 """
 
 import argparse
@@ -34,8 +33,7 @@ from evodenoise.evaluation.benchmark import add_noise
 from evodenoise.nonlocal_models import refinement as refining
 from evodenoise.nonlocal_models.mixing import ACTIVITIES, DISAGREEMENTS, WEIGHTS_FILE, Estimates
 
-GRAY = "astronaut,brick,camera,chelsea,coffee,coins,grass,immunohistochemistry,rocket"
-COLOUR = "astronaut,chelsea,coffee,immunohistochemistry,rocket"
+PICTURES = "astronaut,brick,camera,chelsea,coffee,coins,grass,immunohistochemistry,rocket"
 
 RIDGE = 1e-4
 """Added to the diagonal, in units of its mean."""
@@ -85,12 +83,12 @@ class Cell:
         return -10 * math.log10(float(left.square().sum()))
 
 
-def picture(name: str, colour: bool, side: int) -> np.ndarray:
-    """Load a picture in gray levels, half as large, (Y, X) or (Y, X, 3)."""
+def picture(name: str, side: int) -> np.ndarray:
+    """Load a picture in gray levels, half as large, (Y, X)."""
     image = np.asarray(getattr(skimage.data, name)())
-    if not colour and image.ndim == 3:
+    if image.ndim == 3:
         image = rgb2gray(image) * 255
-    height, width = (length // 2 * 2 for length in image.shape[:2])
+    height, width = (length // 2 * 2 for length in image.shape)
     image = image[:height, :width].astype(np.float64)
     halved = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
     return halved[:side, :side]
@@ -102,9 +100,9 @@ def estimates_of(
     """Denoise an image and yield what each refinement of the first estimate would mix."""
     found: list[tuple[Refinement, Estimates]] = []
 
-    def remember(estimates: Estimates, whole: Tensor, refinement: Refinement) -> Tensor:
+    def remember(estimates: Estimates, refinement: Refinement) -> Tensor:
         found.append((refinement, estimates))
-        return whole
+        return estimates.base
 
     def refine_in_each_way(
         noisy: Tensor, pilot: Tensor, variance: float, _: Refinement, **others: Any
@@ -132,14 +130,9 @@ def estimates_of(
 
 
 def as_estimated(clean: np.ndarray, noisy: np.ndarray, scaled: Tensor) -> Tensor:
-    """Take a clean picture to where the estimates are, as the noisy one was taken there."""
-    shape = (scaled.numel(), -1)
-    before, after = (
-        np.concatenate([image.reshape(shape), np.ones((len(scaled.flatten()), 1))], 1)
-        for image in (noisy, clean)
-    )
-    mapping = np.linalg.lstsq(before, scaled.double().numpy().ravel(), rcond=None)[0]
-    return torch.from_numpy(after @ mapping).float().reshape(scaled.shape)
+    """Take a clean picture to the scale of the estimates, as the noisy one was taken there."""
+    scale, offset = np.polyfit(noisy.ravel(), scaled.double().numpy().ravel(), 1)
+    return torch.from_numpy(clean * scale + offset).float()
 
 
 def solve(cells: list[Cell]) -> Tensor:
@@ -168,17 +161,15 @@ def report(cells: dict[tuple[str, float], Cell], refinement: Refinement) -> None
 def main() -> None:
     """Read the command line, learn, report and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--colour", action="store_true", help="colour pictures")
-    parser.add_argument("--pictures", help="of scikit-image, separated by commas")
+    parser.add_argument("--pictures", default=PICTURES, help="of scikit-image")
     parser.add_argument("--levels", default="8,15,25,50,80", help="of the noise, gray levels")
     parser.add_argument("--side", type=int, default=256, help="longest side, pixels")
     parser.add_argument("--epochs", type=int, help="of training, others than the preset's")
     parser.add_argument("--write", action="store_true", help=f"to {WEIGHTS_FILE.name}")
     options = parser.parse_args()
-    names = (options.pictures or (COLOUR if options.colour else GRAY)).split(",")
     cells: dict[Refinement, dict[tuple[str, float], Cell]] = {}
-    for name in names:
-        clean = picture(name, options.colour, options.side)
+    for name in options.pictures.split(","):
+        clean = picture(name, options.side)
         for level in map(float, options.levels.split(",")):
             started = time.process_time()
             noisy = add_noise(clean, level, seed=0)
@@ -187,14 +178,11 @@ def main() -> None:
                     truth = as_estimated(clean, noisy, estimates.noisy)
                     cells.setdefault(refinement, {})[name, level] = Cell.of(estimates, truth)
             print(f"{name} {level:g}: {time.process_time() - started:.0f} s", flush=True)
-    kind = "colour" if options.colour else "gray"
-    weights = json.loads(WEIGHTS_FILE.read_text(encoding="ascii")) if WEIGHTS_FILE.exists() else {}
+    weights: dict[str, list[list[float]]] = {}
     for refinement, own in cells.items():
         report(own, refinement)
         found = solve(list(own.values())).tolist()
-        weights.setdefault(kind, {})[refinement.value] = [
-            [round(w, 3) for w in row] for row in found
-        ]
+        weights[refinement.value] = [[round(weight, 3) for weight in row] for row in found]
     if options.write:
         WEIGHTS_FILE.write_text(json.dumps(weights) + "\n", encoding="ascii")
 

@@ -392,7 +392,6 @@ class Denoiser:
         return error_variance(
             first.variance,
             first.disagreement,
-            refined - first.image,
             source.image - refined,
             self.noise_variance,
             self.config.refinement if is_refined else Refinement.NONE,

@@ -126,32 +126,28 @@ class Places:
         return torch.stack([self.read(one) for one in torch.eye(count).to(self.above)])
 
 
-def mixing_weights(refinement: Refinement, colour: bool) -> Tensor:
+def mixing_weights(refinement: Refinement) -> Tensor:
     """Return the weights (K, A + B) of the terms.
 
-    They were learned from pictures other than those that results are reported of, by
+    They were learned from gray pictures other than those that results are reported of, by
     `examples/learn_mixing.py`, which writes them.
 
     Parameters
     ----------
     refinement : Refinement
         How the estimates were made.
-    colour : bool
-        Whether they are of the brightness of a colour image.
 
     Returns
     -------
     Tensor
         The weights.
     """
-    return torch.tensor(_all_weights()["colour" if colour else "gray"][refinement.value])
+    return torch.tensor(_all_weights()[refinement.value])
 
 
 @cache
-def _all_weights() -> dict[str, dict[str, list[list[float]]]]:
-    weights: dict[str, dict[str, list[list[float]]]] = json.loads(
-        WEIGHTS_FILE.read_text(encoding="ascii")
-    )
+def _all_weights() -> dict[str, list[list[float]]]:
+    weights: dict[str, list[list[float]]] = json.loads(WEIGHTS_FILE.read_text(encoding="ascii"))
     return weights
 
 

@@ -31,7 +31,7 @@ from evodenoise.nonlocal_models.mixing import Estimates, mixing_weights
 Settings = TypeVar("Settings", bound=GroupSettings)
 OnShare = Callable[[float], None]
 
-LOW_RANK_SHARE, QUICK_SHARE, COLOUR_SHARE = 0.6, 0.4, 0.5
+LOW_RANK_SHARE, QUICK_SHARE = 0.6, 0.4
 """Weight of the low-rank estimate beside the Gaussian one: what each misses differs."""
 
 LOW_RANK_COST = 1 / 6**3
@@ -61,9 +61,6 @@ large patches, for what these miss differs."""
 
 AGAIN_STEPS = {Refinement.QUICK: (-1, 5), Refinement.FULL: (-1, 2)}
 """Added to the distance of the first groups."""
-
-BRIGHTNESS_AGAIN = (GroupSettings(6, 30, 20, step=4), GroupSettings(10, 40, 20, step=5))
-"""The same of the brightness; they are not further apart than the first groups, and one pixel."""
 
 AGAIN_PASSES = {Refinement.QUICK: (0.5, 1.1), Refinement.FULL: (0.6, 1.9)}
 """Time of these over that of the first Gaussian groups."""
@@ -134,9 +131,8 @@ def refine(
     estimates, the pilot and the coarse part of the residual are mixed (`Estimates`).
 
     In colour, the Gaussian groups of all channels give the differences of colours; the brightness,
-    the first channel, goes on in the same way. Colour with less noise than `FAINT` has the first
-    Gaussian groups only. With coloured noise nothing is mixed, for the weights were learned with
-    white noise: gray, the average of both models is returned, in colour that of the last groups.
+    the first channel, goes on in the same way, with the same weights. Colour with less noise than
+    `FAINT` has the first Gaussian groups only.
     """
     if refinement is Refinement.NONE or noise_variance == 0 or _expired(deadline):
         return pilot
@@ -156,11 +152,9 @@ def refine(
         settings = quick_settings(settings)
     density = (step / settings.step) ** 2
     runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations * density
-    again = refinement is not Refinement.GAUSSIAN and (colour or spectrum is None)
     passes = [1.0]
     if refinement is not Refinement.GAUSSIAN:
         passes.append(LOW_RANK_PASSES[colour] * settings.iterations * density)
-    if again:
         passes.extend(AGAIN_PASSES[refinement])
     edges = [0.0, *(done / sum(passes) for done in accumulate(passes))]
     parts = list(pairwise(edges))
@@ -168,38 +162,21 @@ def refine(
     gaussian = first.average(gaussian_groups, near, sizes, parts[0])
     seconds = time.perf_counter() - started
     if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
-        if faint or spectrum is not None:
+        if faint:
             return gaussian
-        return mix(first.estimates(gaussian, pilot), gaussian, Refinement.GAUSSIAN)
+        return first.of_brightness(pilot).mix(gaussian, pilot, refinement=Refinement.GAUSSIAN)
     bright = first.of_brightness(gaussian) if colour else first
     low_rank = bright.average(low_rank_groups, settings, sizes, parts[1])
     share = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
-    if colour:
-        share = COLOUR_SHARE
     base = share * low_rank + (1 - share) * gaussian[..., :1]
-    if not again:
-        return base
-    bright = bright.returning(base)
+    again = bright.returning(base)
+    model = partial(gaussian_groups, mean_share=MEAN_SHARE)
     later = [
-        bright.average(partial(gaussian_groups, mean_share=MEAN_SHARE), groups, sizes, part)
-        for groups, part in zip(_again(refinement, step, colour), parts[2:], strict=True)
+        again.average(model, replace(groups, step=max(1, step + added)), sizes, part)
+        for groups, added, part in zip(AGAIN, AGAIN_STEPS[refinement], parts[2:], strict=True)
     ]
-    if colour:
-        base = torch.stack(later).mean(0)
-    if spectrum is not None:
-        return torch.cat([base, gaussian[..., 1:]], 2)
     whole = torch.cat([base, gaussian[..., 1:]], 2)
-    return mix(first.estimates(base, pilot, low_rank, *later), whole, refinement)
-
-
-def _again(refinement: Refinement, step: int, colour: bool) -> list[GroupSettings]:
-    """Choose the groups that are formed again, for first groups of that step."""
-    if colour:
-        return [replace(each, step=min(each.step, step + 1)) for each in BRIGHTNESS_AGAIN]
-    steps = AGAIN_STEPS[refinement]
-    return [
-        replace(each, step=max(1, step + added)) for each, added in zip(AGAIN, steps, strict=True)
-    ]
+    return bright.mix(whole, pilot, low_rank, *later, refinement=refinement)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,20 +233,17 @@ class _Stage:
         """Go on from another pilot, with some of what it lacks put back."""
         return replace(self, pilot=pilot + RETURNED * (self.noisy - pilot))
 
-    def estimates(self, base: Tensor, *others: Tensor) -> Estimates:
-        """Take estimates of the first channel together."""
-        return Estimates(
-            self.noisy[..., 0],
-            base[..., 0],
-            [other[..., 0] for other in others],
-            self.noise_variance,
-        )
+    def mix(self, whole: Tensor, *others: Tensor, refinement: Refinement) -> Tensor:
+        """Mix estimates of the first channel of a whole image (Y, X, C)."""
+        variance = self.noise_variance
+        planes = [other[..., 0] for other in others]
+        estimates = Estimates(self.noisy[..., 0], whole[..., 0], planes, variance)
+        return torch.cat([mix(estimates, refinement)[..., None], whole[..., 1:]], 2)
 
 
-def mix(estimates: Estimates, whole: Tensor, refinement: Refinement) -> Tensor:
-    """Mix estimates of the first channel of a whole image (Y, X, C)."""
-    weights = mixing_weights(refinement, whole.shape[2] > 1).to(whole)
-    return torch.cat([estimates.mixed(weights)[..., None], whole[..., 1:]], 2)
+def mix(estimates: Estimates, refinement: Refinement) -> Tensor:
+    """Mix estimates (Y, X) by the weights that were learned."""
+    return estimates.mixed(mixing_weights(refinement).to(estimates.base))
 
 
 def _part(on_share: OnShare | None, begin: float, end: float) -> OnShare | None:

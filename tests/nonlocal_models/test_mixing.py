@@ -101,10 +101,9 @@ def test_units_do_not_matter() -> None:
     torch.testing.assert_close(larger.mixed(weights), 9 * some.mixed(weights), atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize(("refinement", "others"), [("gaussian", 1), ("quick", 4), ("full", 4)])
-def test_there_are_weights_for_each_refinement(refinement: str, others: int, colour: bool) -> None:
-    weights = mixing_weights(Refinement(refinement), colour)
+def test_there_are_weights_for_each_refinement(refinement: str, others: int) -> None:
+    weights = mixing_weights(Refinement(refinement))
     assert weights.shape == (2 * others + 3, NODES)
     assert weights.isfinite().all()
     assert 0.1 < weights.abs().max() < 20
@@ -112,9 +111,7 @@ def test_there_are_weights_for_each_refinement(refinement: str, others: int, col
 
 def test_there_are_no_other_weights() -> None:
     weights = json.loads(WEIGHTS_FILE.read_text(encoding="ascii"))
-    assert {kind: set(own) for kind, own in weights.items()} == {
-        kind: {"gaussian", "quick", "full"} for kind in ("gray", "colour")
-    }
+    assert set(weights) == {"gaussian", "quick", "full"}
 
 
 def flat(value: float) -> Tensor:
@@ -125,5 +122,5 @@ def test_a_flat_picture_stays_flat() -> None:
     """Detail of which there is none is not made."""
     some = Estimates(flat(0.5), flat(0.5), [flat(0.5)] * 4, 0.01)
     for refinement in (Refinement.QUICK, Refinement.FULL):
-        mixed = some.mixed(mixing_weights(refinement, colour=False))
+        mixed = some.mixed(mixing_weights(refinement))
         torch.testing.assert_close(mixed, flat(0.5), atol=1e-5, rtol=0)
