@@ -26,11 +26,11 @@ REBUILD_SECONDS = 60e-6
 GAUSSIAN_SECONDS = 12e-6
 """Of a pixel, for groups of patches of one size around every `GROUP_STEP`th pixel."""
 
-LOW_RANK_SECONDS, QUICK_SECONDS = 75e-6, 14e-6
+LOW_RANK_SECONDS, QUICK_SECONDS = 55e-6, 14e-6
 """What low-rank models add to that: all of them, and those of the quick refinement."""
 
-AGAIN_SECONDS = 14e-6
-"""What Gaussian groups of the brightness add to these in colour."""
+AGAIN_SECONDS, QUICK_AGAIN_SECONDS = 26e-6, 12e-6
+"""What the last groups and mixing add to these."""
 
 GROUP_STEP = 3
 
@@ -152,12 +152,10 @@ def _grouping(config: DenoiseConfig, channels: int) -> float:
     density: float = (GROUP_STEP / config.group_step) ** 2
     seconds = GAUSSIAN_SECONDS * density * (COLOUR if channels > 1 else 1.0)
     if config.refinement is Refinement.FULL:
-        seconds += LOW_RANK_SECONDS * density
+        seconds += (LOW_RANK_SECONDS + AGAIN_SECONDS) * density
     if config.refinement is Refinement.QUICK:
-        seconds += QUICK_SECONDS
-    seconds *= len(config.group_sizes)
-    again = channels > 1 and config.refinement is not Refinement.GAUSSIAN
-    return seconds + AGAIN_SECONDS if again else seconds
+        seconds += QUICK_SECONDS + QUICK_AGAIN_SECONDS
+    return seconds * len(config.group_sizes)
 
 
 def describe_seconds(seconds: float) -> str:

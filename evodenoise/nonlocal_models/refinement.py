@@ -21,6 +21,7 @@ from evodenoise.noise.record import noise_to_signal
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.gaussian import gaussian_groups, gaussian_settings
 from evodenoise.nonlocal_models.low_rank import (
+    LowRankSettings,
     low_rank_groups,
     low_rank_settings,
     quick_settings,
@@ -74,9 +75,9 @@ MEAN_SHARE = 0.15
 
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
-    Refinement.GAUSSIAN: (0.5,),
-    Refinement.QUICK: (1.5, 0.5),
-    Refinement.FULL: (8.5, 0.5),
+    Refinement.GAUSSIAN: (0.6,),
+    Refinement.QUICK: (2.3, 0.6),
+    Refinement.FULL: (7.5, 0.6),
 }
 """What a refinement costs, in quick visits of the training to all patches. Second, what it costs
 if the low-rank groups have to be left out for want of time."""
@@ -141,53 +142,88 @@ def refine(
     if refinement is Refinement.NONE or noise_variance == 0 or _expired(deadline):
         return pilot
     colour = noisy.shape[2] > 1
-    ratio = noise_to_signal(noise_variance)
-    faint = colour and ratio < FAINT
-    if faint:
-        refinement = Refinement.GAUSSIAN
+    faint = colour and noise_to_signal(noise_variance) < FAINT
+    plan = _Plan.of(noisy, noise_variance, Refinement.GAUSSIAN if faint else refinement, step)
+    mixes = spectrum is None and not faint
+    again = plan.again if mixes or colour else ()
+    parts = plan.parts(len(again))
     first = _Stage(noisy, pilot, noise_variance, spectrum, on_share)
-    near = replace(gaussian_settings(ratio, noisy.shape[2]), step=step)
-    settings = low_rank_settings(ratio, 1)
-    if colour and refinement is not Refinement.GAUSSIAN:
-        near = replace(near, patch_size=min(near.patch_size, COLOUR_SIZE))
-        settings = replace(settings, patch_size=max(settings.patch_size, BRIGHTNESS_SIZE))
-    settings = replace(settings, step=step)
-    if refinement is Refinement.QUICK:
-        settings = quick_settings(settings)
-    density = (step / settings.step) ** 2
-    runs = LOW_RANK_COST * settings.patch_size**3 * settings.iterations * density
-    again = colour or spectrum is None
-    passes = [1.0]
-    if refinement is not Refinement.GAUSSIAN:
-        passes.append(LOW_RANK_PASSES[colour] * settings.iterations * density)
-        passes.extend(AGAIN_PASSES[refinement] if again else [])
-    edges = [0.0, *(done / sum(passes) for done in accumulate(passes))]
-    parts = list(pairwise(edges))
     started = time.perf_counter()
-    gaussian = first.average(gaussian_groups, near, sizes, parts[0])
-    seconds = time.perf_counter() - started
-    if refinement is Refinement.GAUSSIAN or _expired(deadline, after=runs * seconds):
-        if faint or spectrum is not None:
-            return gaussian
-        return first.mix(gaussian, pilot, refinement=Refinement.GAUSSIAN)
+    gaussian = first.average(gaussian_groups, plan.near, sizes, parts[0])
+    needed = plan.needed * (time.perf_counter() - started)
+    if plan.low_rank is None or _expired(deadline, after=needed):
+        return first.mix(gaussian, pilot, refinement=Refinement.GAUSSIAN) if mixes else gaussian
     bright = first.of_brightness(gaussian) if colour else first
-    low_rank = bright.average(low_rank_groups, settings, sizes, parts[1])
-    share = QUICK_SHARE if refinement is Refinement.QUICK else LOW_RANK_SHARE
-    base = share * low_rank + (1 - share) * gaussian[..., :1]
-    if not again:
-        return base
-    bright_again = bright.returning(base)
+    low_rank = bright.average(low_rank_groups, plan.low_rank, sizes, parts[1])
+    base = plan.share * low_rank + (1 - plan.share) * gaussian[..., :1]
+    returned = bright.returning(base)
     model = partial(gaussian_groups, mean_share=MEAN_SHARE)
     later = [
-        bright_again.average(model, replace(groups, step=max(1, step + added)), sizes, part)
-        for groups, added, part in zip(AGAIN, AGAIN_STEPS[refinement], parts[2:], strict=True)
+        returned.average(model, groups, sizes, part)
+        for groups, part in zip(again, parts[2:], strict=True)
     ]
-    if spectrum is not None:
+    if not mixes:
         base = torch.stack([base, *later]).mean(0)
     whole = torch.cat([base, gaussian[..., 1:]], 2)
-    if spectrum is not None:
-        return whole
-    return bright.mix(whole, pilot, low_rank, *later, refinement=refinement)
+    return bright.mix(whole, pilot, low_rank, *later, refinement=refinement) if mixes else whole
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which groups are formed, and what they cost beside the first Gaussian ones.
+
+    Attributes
+    ----------
+    near : GroupSettings
+        Gaussian groups in the first estimate.
+    low_rank : LowRankSettings or None
+        None: there are no others.
+    share : float
+        Weight of the low-rank estimate beside the Gaussian one.
+    again : tuple of GroupSettings
+        Gaussian groups in the average of both.
+    passes : tuple of float
+        Time of each of these four, or of the first.
+    needed : float
+        Most time that the low-rank groups may take.
+    """
+
+    near: GroupSettings
+    low_rank: LowRankSettings | None
+    share: float
+    again: tuple[GroupSettings, ...]
+    passes: tuple[float, ...]
+    needed: float
+
+    @classmethod
+    def of(cls, noisy: Tensor, noise_variance: float, refinement: Refinement, step: int) -> "_Plan":
+        """Choose groups for an image of unit variance; parameters as of `refine`."""
+        channels, ratio = noisy.shape[2], noise_to_signal(noise_variance)
+        near = replace(gaussian_settings(ratio, channels), step=step)
+        if refinement is Refinement.GAUSSIAN:
+            return cls(near, None, 0.0, (), (1.0,), 0.0)
+        quick, settings = refinement is Refinement.QUICK, low_rank_settings(ratio, 1)
+        if channels > 1:
+            near = replace(near, patch_size=min(near.patch_size, COLOUR_SIZE))
+            settings = replace(settings, patch_size=max(settings.patch_size, BRIGHTNESS_SIZE))
+        settings = quick_settings(settings) if quick else replace(settings, step=step)
+        visits = settings.iterations * (step / settings.step) ** 2
+        return cls(
+            near,
+            settings,
+            QUICK_SHARE if quick else LOW_RANK_SHARE,
+            tuple(
+                replace(groups, step=max(1, step + added))
+                for groups, added in zip(AGAIN, AGAIN_STEPS[refinement], strict=True)
+            ),
+            (1.0, LOW_RANK_PASSES[channels > 1] * visits, *AGAIN_PASSES[refinement]),
+            LOW_RANK_COST * settings.patch_size**3 * visits,
+        )
+
+    def parts(self, again: int) -> list[tuple[float, float]]:
+        """Return the part of the work, from 0 to 1, that each of the groups is, so many again."""
+        passes = self.passes[: 2 + again]
+        return list(pairwise([0.0, *(done / sum(passes) for done in accumulate(passes))]))
 
 
 @dataclass(frozen=True, eq=False)
