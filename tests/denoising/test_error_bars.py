@@ -18,6 +18,8 @@ QUICK = DenoiseConfig(
     epochs=5, latents=16, hidden=(16,), states=4, refinement=Refinement.GAUSSIAN, device="cpu"
 )
 CLEAN = wave(32, 36)
+SMALL = 4**0.2
+"""Over what is promised for pictures of the usual size, of a quarter of it and less."""
 
 
 def features(
@@ -39,7 +41,7 @@ def test_the_sum_mixes_what_the_model_promises_and_what_the_residual_lacks(
     variance, disagreement, residual = features(*shape, lacking=lacking)
     found = error_variance(variance, disagreement, residual, VARIANCE, refinement)
     promised = variance.mean((0, 1)) / VARIANCE
-    expected = LEVELS[refinement] * promised**0.7 * lacking**0.4 * VARIANCE
+    expected = LEVELS[refinement] * SMALL * promised**0.7 * lacking**0.4 * VARIANCE
     torch.testing.assert_close(found.mean((0, 1)), TAILS * expected)
     assert (found > 0).all()
 
@@ -59,9 +61,22 @@ def test_a_residual_is_believed_within_limits(lacking: float, believed: float) -
     residual = residual * (2 * (1 - lacking)) ** 0.5
     found = error_variance(variance, disagreement * 0, residual, VARIANCE, Refinement.FULL)
     promised = float(variance.mean()) / VARIANCE
-    expected = TAILS * LEVELS[Refinement.FULL] * promised**1.1 * believed**0.4
+    expected = TAILS * LEVELS[Refinement.FULL] * SMALL * promised**1.1 * believed**0.4
     beyond = max(0.0, 1 - lacking - 1.1 - expected)
     assert float(found.mean()) / VARIANCE == pytest.approx(expected + beyond, rel=1e-3)
+
+
+def test_of_large_pictures_less_is_known_by_heart() -> None:
+    parts = features(64, 64)
+    means = []
+    for times in (1, 2, 4, 8, 12):
+        larger = [each.repeat(times, times, 1) for each in parts]
+        found = error_variance(*larger, VARIANCE, Refinement.FULL)
+        means.append(float(found.mean()))
+    assert means[0] == pytest.approx(means[1], rel=1e-3), "as small as was measured"
+    assert means[1] == pytest.approx(4**0.2 * means[2], rel=1e-3)
+    assert means[2] == pytest.approx(4**0.2 * means[3], rel=1e-3)
+    assert means[3] == pytest.approx(means[4], rel=1e-3), "as large as was measured"
 
 
 def test_missing_pixels_do_not_tell_of_the_others() -> None:
