@@ -26,7 +26,8 @@ TRUST, FIT = 0.7, 0.4
 
 BY_HEART, USUAL, SIZES = 0.2, 2**16, (2**14, 2**18)
 """Exponent of the number of pixels, over the usual one, and between what numbers it was measured:
-the fewer patches there are, the more the model knows of their noise by heart."""
+the fewer patches there are, the more the model knows of their noise by heart. In colour, where a
+patch has more values, this was not seen."""
 
 FURTHEST = 4.0
 """Times that what the residual lacks may be the posterior variance, or that this may be it."""
@@ -119,6 +120,8 @@ def error_variance(
     lacking = 1 - squares.mean((0, 1)) / share / noise_variance  # R, (C,)
     lacking = lacking.clamp(min=promised / FURTHEST, max=promised * FURTHEST)
     pixels = min(max(int(there[..., 0].sum()), SIZES[0]), SIZES[1])
+    if variance.shape[2] > 1:
+        pixels = USUAL
     known = math.exp(-BY_HEART * math.log(pixels / USUAL))
     expected = LEVELS[refinement] * known * promised.pow(TRUST) * lacking.pow(FIT) * noise_variance
     level = (variance - disagreement).maximum(LEAST_LEVEL * variance)
