@@ -23,8 +23,8 @@ from evodenoise.jobs.shards import Shard
 SLACK = 1.1
 """A run that takes longer than so many times its limit is worth a word."""
 
-NOTABLE = 0.06
-"""Share of a picture that has lost structure, worth a word; good results have up to 4 %."""
+NOTABLE = 0.1
+"""Share of a picture that has lost structure, worth a word; good results have up to 8 %."""
 
 NAMES = {status: str(status) for status in Status}
 PROSPECTS = {

@@ -44,9 +44,9 @@ def structured_share(residual: Tensor, missing: Tensor | None = None) -> float:
 
     which for white noise has a chi-squared distribution with one degree of freedom for each lag
     (G. Box, D. Pierce, J. Amer. Statist. Assoc. 65, 1970). What little noise is left in the
-    estimate, mostly coarse, makes neighbours in the residual differ: of good results 0 to 4 % of
-    the windows fail. Where structure of a tenth of the noise's variance was removed, one in three
-    does for the finest detail, nine in ten for stripes.
+    estimate, mostly coarse, makes neighbours in the residual differ: of good results 0 to 8 % of
+    the windows fail, the more the less noise there is. Where structure of a tenth of the noise's
+    variance was removed, one in three does for the finest detail, nine in ten for stripes.
     """
     height, width, channels = residual.shape
     if min(height, width) < WINDOW:
