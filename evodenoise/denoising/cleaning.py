@@ -5,7 +5,7 @@ Dimensions: T pages, Y, X height and width, C channels.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,59 +20,17 @@ from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.coarse_scales import Finest, remove_coarse
 from evodenoise.denoising.denoiser import Fitted
+from evodenoise.denoising.judgement import judge
 from evodenoise.denoising.levelling import Levelled, choose_levelling
-from evodenoise.denoising.pace import OnEstimate, OnShare, estimate_of, share_of_part
+from evodenoise.denoising.pace import estimate_of, share_of_part
 from evodenoise.denoising.preparing import Prepared, prepare
+from evodenoise.denoising.tools import Tools
 from evodenoise.errors import ConfigError, TrainingError
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import synchronise
 from evodenoise.tvae.training import EpochReport
 
 Array = npt.NDArray[Any]
-OnEpoch = Callable[[EpochReport], bool | None]
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What all runs on an image share.
-
-    Attributes
-    ----------
-    generator : torch.Generator
-        Source of randomness, on the device that computes.
-    model : Checkpoint or None
-        Where to start from.
-    on_epoch : callable or None
-        Called with each `EpochReport`; if it returns True, training stops there.
-    on_reconstruction, on_refinement : callable or None
-        Called with the share of the reconstruction, or the refinement, that is done.
-    on_estimate : callable or None
-        Called after each epoch, and after the reconstruction, with a function that estimates the
-        values (T, Y, X, C) roughly.
-    scale : int
-        How many times the size of the image has been halved; what it leads to follows.
-    patches : int or None
-        How many are to be rebuilt within the time limit; None: those of the images themselves.
-    """
-
-    generator: torch.Generator
-    model: Checkpoint | None = None
-    on_epoch: OnEpoch | None = None
-    on_reconstruction: OnShare | None = None
-    on_refinement: OnShare | None = None
-    patches: int | None = None
-    on_estimate: OnEstimate | None = None
-    scale: int = 0
-
-    def at_half(
-        self, model: Checkpoint | None, enlarge: Callable[[Array], Array] | None = None
-    ) -> "Tools":
-        """Return what a run at half the size shares with them: only its epochs are told of.
-
-        So are its estimates, if it is said how they are enlarged.
-        """
-        told = None if enlarge is None else estimate_of(self.on_estimate, enlarge)
-        return Tools(self.generator, model, self.on_epoch, on_estimate=told, scale=self.scale + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,28 +327,27 @@ def _run(ready: Ready, tools: Tools) -> _Outcome:
     if tools.on_estimate is not None:
         tools.on_estimate(lambda: ready.estimate(page.image for page in first))
     rebuilt = _now(denoiser.generator)
-    refined, variances, shares = [], [], []
+    refined, judged = [], []
     for place, (source, page) in enumerate(zip(denoiser.sources, first, strict=True)):
         on_share = share_of_part(tools.on_refinement, place, len(first))
         if on_share is not None:
             on_share(0.0)
         refined.append(denoiser.refine(source, page.image, on_share))
-        shares.append(denoiser.structured_share(source, refined[-1]))
-        variances.append(denoiser.error_variance(source, fitted, page, refined[-1]))
+        judged.append(judge(denoiser, source, fitted, page, refined[-1]))
         if on_share is not None:
             synchronise(denoiser.generator.device)
             on_share(1.0)
     estimate = torch.stack(refined).cpu().numpy()
     if not np.isfinite(estimate).all():
         raise TrainingError("training diverged in its last steps; lower the learning rate")
-    variance = torch.stack(variances).cpu().numpy()
+    variance = torch.stack([each.variance for each in judged]).cpu().numpy()
     return _Outcome(
         fitted,
         history,
         scaling.undo(estimate),
         scaling.undo_std(variance),
         sum(page.free_energy for page in first) / len(first),
-        sum(shares) / len(shares),
+        sum(each.structured for each in judged) / len(judged),
         trained,
         rebuilt,
         _now(denoiser.generator),

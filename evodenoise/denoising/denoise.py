@@ -22,7 +22,7 @@ from evodenoise.denoising.checks import (
     check_image,
     make_generator,
 )
-from evodenoise.denoising.cleaning import Cleaned, OnEpoch, Tools
+from evodenoise.denoising.cleaning import Cleaned
 from evodenoise.denoising.large import denoise_large
 from evodenoise.denoising.low_counts import clean_few_counts, learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
@@ -30,6 +30,7 @@ from evodenoise.denoising.pace import OnEstimate, OnShare, estimate_of
 from evodenoise.denoising.result import Array, DenoiseResult, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
 from evodenoise.denoising.tiles import is_large
+from evodenoise.denoising.tools import OnEpoch, Tools
 from evodenoise.errors import ImageError, ModelError
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.device import resolve_device

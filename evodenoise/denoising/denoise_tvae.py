@@ -9,8 +9,8 @@ import numpy.typing as npt
 from evodenoise.config.presets import DEFAULT_PRESET, preset_config
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import RandomSource, as_array
-from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoise import denoise
+from evodenoise.denoising.tools import OnEpoch
 from evodenoise.errors import ImageError
 
 Array = npt.NDArray[Any]

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.denoising.error_bars import error_variance
 from evodenoise.denoising.pace import OnEstimate, OnShare, Pace
-from evodenoise.denoising.whiteness import structured_share
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
@@ -367,52 +365,3 @@ class Denoiser:
             deadline=self.deadline,
             on_share=on_share,
         )
-
-    def error_variance(
-        self, source: PatchSource, fitted: Fitted, first: Rebuilt, refined: Tensor
-    ) -> Tensor:
-        """Predict the variance (Y, X, C) of the errors of an estimate; 0: nothing is known of it.
-
-        Parameters
-        ----------
-        source : PatchSource
-            The image.
-        fitted : Fitted
-            From `train`.
-        first : Rebuilt
-            From `rebuild`.
-        refined : Tensor, shape (Y, X, C)
-            From `refine`.
-        """
-        if self.noise_variance == 0:  # but for gaps, all stays as it is
-            return first.variance
-        if not fitted.model.decoder.unlocked:
-            return torch.zeros_like(first.variance)
-        is_refined = refined is not first.image
-        return error_variance(
-            first.variance,
-            first.disagreement,
-            source.image - refined,
-            self.noise_variance,
-            self.config.refinement if is_refined else Refinement.NONE,
-            source.missing,
-        )
-
-    def structured_share(self, source: PatchSource, refined: Tensor) -> float:
-        """Return the share of an image in which its residual is not white, as its noise is.
-
-        Parameters
-        ----------
-        source : PatchSource
-            The image.
-        refined : Tensor, shape (Y, X, C)
-            From `refine`.
-
-        Returns
-        -------
-        float
-            nan: the noise is not white, or there is none.
-        """
-        if self.spectrum is not None or self.noise_variance == 0:
-            return math.nan
-        return structured_share(source.image - refined, source.missing)

@@ -15,7 +15,7 @@ import numpy as np
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.arrays import Array, Mask, is_clipped, take_apart, with_channels
 from evodenoise.denoising.channels import ChannelPlan, DistinctChannels
-from evodenoise.denoising.cleaning import Learned, Tools
+from evodenoise.denoising.cleaning import Learned
 from evodenoise.denoising.low_counts import learn_few_counts
 from evodenoise.denoising.noise_level import known_noise
 from evodenoise.denoising.pace import OnEstimate
@@ -24,6 +24,7 @@ from evodenoise.denoising.recipe import DenoisedTile, Recipe
 from evodenoise.denoising.result import DenoiseResult, finite_mean, why_stopped
 from evodenoise.denoising.tile_queue import MapTiles, TileQueue, side_by_side
 from evodenoise.denoising.tiles import cut_windows
+from evodenoise.denoising.tools import Tools
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.system.scratch import forget, scratch_array
 

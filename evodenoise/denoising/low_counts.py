@@ -23,8 +23,9 @@ import numpy.typing as npt
 from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising.channels import DistinctChannels
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.denoising.cleaning import Cleaned, Learned, Tools, clean, learn
+from evodenoise.denoising.cleaning import Cleaned, Learned, clean, learn
 from evodenoise.denoising.coarse_scales import shorten
+from evodenoise.denoising.tools import Tools
 from evodenoise.noise.curves import PhotonNoise
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.scales import double, halve

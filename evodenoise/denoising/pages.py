@@ -12,10 +12,10 @@ from evodenoise.config.settings import DenoiseConfig
 from evodenoise.denoising import denoise as pipeline
 from evodenoise.denoising.checkpoint import Checkpoint
 from evodenoise.denoising.checks import as_mask
-from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.pace import OnEstimate, OnShare
 from evodenoise.denoising.result import Array, DenoiseResult, finite_mean
 from evodenoise.denoising.tile_queue import MapTiles, side_by_side
+from evodenoise.denoising.tools import OnEpoch
 from evodenoise.noise.record import NoiseEstimate
 
 

@@ -11,10 +11,10 @@ from evodenoise.config.settings import Clipped, DenoiseConfig, Noise
 from evodenoise.denoising.arrays import Array, Mask, put_back, take_apart, with_channels
 from evodenoise.denoising.channels import ChannelPlan
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.denoising.cleaning import Tools
 from evodenoise.denoising.low_counts import clean_few_counts
 from evodenoise.denoising.pace import OnShare
 from evodenoise.denoising.tiles import Tile
+from evodenoise.denoising.tools import Tools
 from evodenoise.noise.record import NoiseEstimate
 
 MARGIN = 32

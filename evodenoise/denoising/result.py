@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.denoising.checkpoint import Checkpoint
-from evodenoise.noise.record import NoiseEstimate
+from evodenoise.noise.record import NoiseEstimate, NoiseKind
 from evodenoise.system.scratch import pieces
 from evodenoise.tvae.schedule import StopReason
 from evodenoise.tvae.training import EpochReport
@@ -77,8 +77,11 @@ class DenoiseResult:
 
     @property
     def estimated_rmse(self) -> float:
-        """Root mean square of the errors, as predicted, in pixel units; nan: nothing is known."""
-        if not self.noise_std:
+        """Root mean square of the errors, as predicted, in pixel units; nan: nothing is known.
+
+        Too little is known where the noise is coloured: there it was up to 3 dB off.
+        """
+        if not self.noise_std or self.noise_estimate.kind is NoiseKind.COLOURED:
             return math.nan
         total = 0.0
         for place in pieces(self.std):

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evodenoise.config.settings import DenoiseConfig, Refinement
-from evodenoise.denoising.cleaning import OnEpoch
 from evodenoise.denoising.denoise import denoise
 from evodenoise.denoising.pace import OnShare
+from evodenoise.denoising.tools import OnEpoch
 from evodenoise.errors import ImageError
 from evodenoise.evaluation.metrics import measure
 

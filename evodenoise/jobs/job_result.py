@@ -92,12 +92,7 @@ class JobResult:
 
     @property
     def estimated_psnr(self) -> float | None:
-        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors.
-
-        Of coloured noise too little is known: there it would be up to 3 dB off.
-        """
-        if self.noise_kind is NoiseKind.COLOURED:
-            return None
+        """PSNR of the result as the model predicts it, in dB; None: nothing is known of errors."""
         from evodenoise.denoising.result import integer_span
 
         reference = self.prepared.reference

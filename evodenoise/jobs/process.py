@@ -41,9 +41,9 @@ from evodenoise.noise.record_file import read_noise_file
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.cleaning import OnEpoch
     from evodenoise.denoising.pace import OnShare
     from evodenoise.denoising.result import DenoiseResult
+    from evodenoise.denoising.tools import OnEpoch
 
 WRITING_SHARE = 0.02
 """Share of the time limit that is kept for writing the file."""

@@ -15,7 +15,7 @@ from evodenoise.noise.record_file import read_noise_file
 
 if TYPE_CHECKING:
     from evodenoise.denoising.checkpoint import Checkpoint
-    from evodenoise.denoising.cleaning import OnEpoch
+    from evodenoise.denoising.tools import OnEpoch
 
 MOST_IMAGES = 64
 MOST_SIDE = 256

@@ -71,7 +71,7 @@ RETURNED = 0.07
 to have the variance that was lost."""
 
 MEAN_SHARE = 0.15
-"""Of the noisy members in the means of these groups: about 0.02 dB."""
+"""Of the noisy members in the means of these groups."""
 
 PASSES: Mapping[Refinement, tuple[float, ...]] = {
     Refinement.NONE: (0.0,),
@@ -163,9 +163,9 @@ def refine(
         for groups, part in zip(again, parts[2:], strict=True)
     ]
     if not mixes:
-        base = torch.stack([base, *later]).mean(0)
+        return torch.cat([torch.stack([base, *later]).mean(0), gaussian[..., 1:]], 2)
     whole = torch.cat([base, gaussian[..., 1:]], 2)
-    return bright.mix(whole, pilot, low_rank, *later, refinement=refinement) if mixes else whole
+    return bright.mix(whole, pilot, low_rank, *later, refinement=refinement)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Outcome(NamedTuple):
             None,
             None,
         )
-        if math.isfinite(result.estimated_rmse) and kind is not NoiseKind.COLOURED:
+        if math.isfinite(result.estimated_rmse):
             found.append(f"errors of about {result.estimated_rmse:.3g} left")
         cautions = [] if noise.consistent else [f"the noise {describe_doubt(noise)}"]
         if not result.noise_std:
