@@ -22,7 +22,7 @@ from evodenoise.jobs.job_result import JobResult
 from evodenoise.jobs.pool import Watch
 from evodenoise.jobs.process import prepare, run
 from evodenoise.jobs.resources import Resources
-from evodenoise.jobs.worker import ProgressMessage, Ready
+from evodenoise.jobs.worker import Ready
 from evodenoise.system.threads import limited
 
 distributed = pytest.importorskip("distributed", reason="needs the extra evodenoise[dask]")
@@ -66,12 +66,12 @@ def job(tmp_path: Path) -> Job:
 class Audience:
     """Takes down what becomes of an image."""
 
-    def __init__(self, on_progress: Callable[[ProgressMessage], object] = lambda _: None) -> None:
+    def __init__(self) -> None:
         self.finished, self.errors = 0, list[str]()
         self.records: list[dict[str, Any]] = []
         self.watch = Watch(
             on_start=lambda _: None,
-            on_progress=lambda _, message: on_progress(message),
+            on_progress=lambda *_: None,
             on_ready=self.record,
             on_finish=self.finish,
             on_failure=lambda _, error: self.errors.append(error),
@@ -88,9 +88,11 @@ class Audience:
         self.finished += 1
 
 
-def denoise_there(job: Job, client: Any, audience: Audience) -> None:
+def denoise_there(
+    job: Job, client: Any, audience: Audience, stop_requested: Callable[[], bool] = lambda: False
+) -> None:
     with reach_cluster(client.scheduler.address, print) as cluster:
-        ClusterPool(SETTINGS, Resources(1), audience.watch, cluster).run([job], lambda: False)
+        ClusterPool(SETTINGS, Resources(1), audience.watch, cluster).run([job], stop_requested)
 
 
 def denoise_here(job: Job, monkeypatch: pytest.MonkeyPatch) -> JobResult:
@@ -143,13 +145,19 @@ def test_it_is_that_of_one_machine_though_a_worker_is_killed(
 def test_tiles_of_an_image_that_is_given_up_are_given_up(job: Job, client: Any) -> None:
     """As by Ctrl-C, twice."""
     client.wait_for_workers(2)
+    noisy = np.load(job.source)
+    noisy[75, 115] = small_tiles.ENDLESS
+    np.save(job.source, noisy)
 
-    def give_up(message: ProgressMessage) -> None:
-        if message.phase in ("rebuilding", "refining"):  # some are left out when there are many
+    def give_up() -> bool:
+        """Interrupt while a tile is worked on, as one is for as long as it takes."""
+        tasks = [task for each in client.run(states).values() for task in each]
+        if {"executing", "long-running"} <= set(tasks):
             raise KeyboardInterrupt
+        return False
 
     with pytest.raises(KeyboardInterrupt):
-        denoise_there(job, client, Audience(give_up))
+        denoise_there(job, client, Audience(), give_up)
     until = time.monotonic() + 30
     while any((left := client.run(contents)).values()) and time.monotonic() < until:
         time.sleep(0.05)
