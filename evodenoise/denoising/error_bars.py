@@ -17,7 +17,7 @@ LEVELS: Mapping[Refinement, float] = {
     Refinement.NONE: 0.87,
     Refinement.GAUSSIAN: 0.9,
     Refinement.QUICK: 0.86,
-    Refinement.FULL: 0.89,
+    Refinement.FULL: 0.91,
 }
 """Of the mean squared error; see `error_variance`."""
 
@@ -32,7 +32,7 @@ patch has more values, this was not seen."""
 FURTHEST = 4.0
 """Times that what the residual lacks may be the posterior variance, or that this may be it."""
 
-POWER, NOISY_POWER, MOST_NOISY = 1.0, 0.8, 1.2
+POWER, NOISY_POWER, MOST_NOISY = 1.1, 0.8, 1.2
 """Errors differ more from place to place than posterior variances do, the more so the more noise
 there is: the exponent, and its growth with the ratio of noise to signal up to the largest one."""
 
@@ -98,9 +98,11 @@ def error_variance(
 
         c V^0.7 R^0.4 (N / 2^16)^-0.2 sigma^2
 
-    for N pixels, is within 0.4 dB of the error in the mean of 27 cells, 0.75 dB at most (astronaut,
-    camera, chelsea, coffee, coins and rocket of scikit-image, house, cameraman and peppers at sigma
-    15, 25 and 50), where V alone is up to 1.6 and R up to 1.5 dB off.
+    for N pixels, is within 0.4 dB of the error in the mean of 29 cells, 1 dB at most (astronaut,
+    camera, chelsea, coffee, coins and rocket of scikit-image, halved, and barbara, cameraman, house
+    and peppers at sigma 15, 25 and 50, but for coins at 15, whose noise is read too high), where V
+    alone is up to 1.6 and R up to 1.5 dB off. Of pictures that it was not fitted to it is worse:
+    1.6 dB in the mean of twelve cells, too little on moon and tissue, too much on retina and clock.
 
     The squared error of an average is the average of the squared errors less the variance of what
     is averaged, exactly (A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and
