@@ -1,14 +1,16 @@
 """What kind of noise an image has, told by it alone."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from filtered_noise import filtered_noise
 from pictures import Array, blobs
 from PIL import Image
+from skimage import data
 
-from evodenoise.noise.blind import looks_white, read_blindly
+from evodenoise.noise.blind import levels_off, looks_white, read_blindly
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
 
 SIDE = 160
@@ -83,6 +85,20 @@ def test_a_kind_that_is_wanted_is_taken() -> None:
     assert read(photons, NoiseKind.PHOTON).photons is not None
 
 
+@pytest.mark.parametrize(
+    ("texture", "level"),
+    [(data.grass, 25), (data.gravel, 15), (data.gravel, 25), (data.brick, 10)],
+)
+def test_texture_is_not_read_as_coloured_noise(texture: Callable[[], Array], level: int) -> None:
+    picture = texture()[:SIDE, :SIDE].astype(float)
+    found = read(picture + level * WHITE)
+    assert found.kind is NoiseKind.WHITE
+    assert found.level == pytest.approx(level, rel=0.1)
+    assert read(picture + level * WHITE, NoiseKind.COLOURED).spectrum is not None
+    blurred = read(picture + 2 * level * filtered_noise((0.7, 0.7), SIDE, SIDE, seed=2))
+    assert blurred.kind is NoiseKind.COLOURED
+
+
 def test_grain_that_noise_may_hide_in_is_not_removed_as_coloured_noise() -> None:
     y, x = np.mgrid[:SIDE, :SIDE]
     contrast = 15 * np.exp(2 * np.sin(x / 20) * np.cos(y / 23))
@@ -115,3 +131,16 @@ def test_white_waves_are_those_that_are_alike() -> None:
     orders = np.hypot(*np.indices((16, 16)))
     assert not looks_white(np.exp(-orders / 4)[None])
     assert not looks_white(np.exp(orders / 4)[None])
+
+
+def test_what_levels_off_is_texture_and_what_falls_ever_faster_is_noise() -> None:
+    rows, columns = np.indices((16, 16))
+    orders = np.hypot(rows, columns).clip(1)
+    falling, blurred = 300 / orders**2 + 1, np.exp(-((orders / 8) ** 2)) + 1e-3
+    assert levels_off(falling[None])
+    assert not levels_off(blurred[None])
+    assert not levels_off(np.stack([falling] * 3))
+    assert not levels_off((300 / orders**4)[None])
+    striped = falling + 20 * (rows == 0)
+    assert not levels_off(striped[None])
+    assert not levels_off(falling.max() - falling[None] + 1)
