@@ -48,6 +48,9 @@ tissue with white noise the first is 1.27 to 13, in noise blurred by half a pixe
 that of cameras 0.6 to 0.9, by 0.4 pixels up to 1.2; blurred by 1.5 pixels it is anything, and the
 second below 0.15."""
 
+MOST_UNEQUAL = 1.5
+"""Variance of the finest waves of one difference of colours over that of another, if white."""
+
 MOST_ALONG_AXES = 1.2
 """Logarithm of the variance of waves along an axis over others; what has more is striped."""
 
@@ -110,7 +113,7 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
             if before:
                 level = QUANTISED * before * curves[0].level(pages[~missing])
                 return replace(white.of_level(level), consistent=True)
-            if wanted is NoiseKind.COLOURED or not levels_off(variances):
+            if wanted is NoiseKind.COLOURED or not _textured(planes, variances, missing):
                 factor = math.sqrt(float(variances.mean()))
                 spectrum = NoiseSpectrum.from_wave_variances(variances)
                 curves = [curve.scaled(factor) for curve in curves]
@@ -166,25 +169,47 @@ def looks_white(variances: Floats, most: float = WHITE_RATIO[1]) -> bool:
     return bool(WHITE_RATIO[0] < ratio < most)
 
 
+def _textured(planes: Floats, variances: Floats, missing: Mask) -> bool:
+    """Tell whether what looks like coloured noise is white noise and texture.
+
+    Noise that is white in each colour is so in their differences, and as strong in one as in the
+    other; texture is gray mostly. Of brightness more is read than of that of cameras, whose noise
+    does not rise so steeply.
+    """
+    if len(variances) == 1:
+        return levels_off(variances[0])
+    *others, last = variances[1:]
+    floors = [_floor(each) for each in variances[1:]]
+    return (
+        looks_white(last[None])
+        and all(looks_white(each[None]) or levels_off(each) for each in others)
+        and max(floors) < MOST_UNEQUAL * min(floors)
+        and levels_off(read_wave_variances(planes[..., :1], missing)[0])
+    )
+
+
+def _floor(variances: Floats) -> float:
+    """Return the variance (p, p) of the finest waves."""
+    side = len(variances)
+    return float(variances[orders_of(side) >= BANDS[-1] * side].mean())
+
+
 def levels_off(variances: Floats) -> bool:
-    """Tell whether wave variances (C, p, p) are those of texture over white noise.
+    """Tell whether wave variances (p, p) are those of texture over white noise.
 
     Noise that was blurred or interpolated falls ever more steeply towards the finest waves. What a
-    picture shows falls like a power of the order, down to the noise, and levels off there. Only of
-    one channel: what cameras have smoothed is told by its colours.
+    picture shows falls like a power of the order, down to the noise, and levels off there.
     """
-    if len(variances) > 1:
-        return False
-    side = variances.shape[-1]
+    side = len(variances)
     orders = orders_of(side) / side
     on_axes = np.indices((side, side)).min(0) == 0
     bands = [
-        float(np.log(variances[0][~on_axes & (orders >= first) & (orders < last)].mean()))
+        float(np.log(variances[~on_axes & (orders >= first) & (orders < last)].mean()))
         for first, last in pairwise((*BANDS, math.inf))
     ]
     along = [
         float(np.log(np.median(axis[orders[0] >= BANDS[0]]))) - float(np.mean(bands))
-        for axis in (variances[0][0], variances[0][:, 0])
+        for axis in (variances[0], variances[:, 0])
     ]
     first, middle, last = bands[0], bands[len(bands) // 2], bands[-1]
     return (

@@ -137,10 +137,20 @@ def test_what_levels_off_is_texture_and_what_falls_ever_faster_is_noise() -> Non
     rows, columns = np.indices((16, 16))
     orders = np.hypot(rows, columns).clip(1)
     falling, blurred = 300 / orders**2 + 1, np.exp(-((orders / 8) ** 2)) + 1e-3
-    assert levels_off(falling[None])
-    assert not levels_off(blurred[None])
-    assert not levels_off(np.stack([falling] * 3))
-    assert not levels_off((300 / orders**4)[None])
-    striped = falling + 20 * (rows == 0)
-    assert not levels_off(striped[None])
-    assert not levels_off(falling.max() - falling[None] + 1)
+    assert levels_off(falling)
+    assert not levels_off(blurred)
+    assert not levels_off(300 / orders**4)
+    assert not levels_off(falling + 20 * (rows == 0))
+    assert not levels_off(falling.max() - falling + 1)
+
+
+def test_texture_is_told_from_the_noise_of_cameras_by_its_colours() -> None:
+    picture = data.gravel()[:SIDE, :SIDE, None] * np.array([1.0, 0.8, 0.6])
+    noise = np.random.default_rng(4).standard_normal(picture.shape)
+    found = read(picture + 15 * noise)
+    assert found.kind is NoiseKind.WHITE
+    assert found.level == pytest.approx(15, rel=0.1)
+    blurred = [filtered_noise((0.8, 0.8), SIDE, SIDE, seed=seed) for seed in range(3)]
+    assert read(picture + 30 * np.stack(blurred, -1)).kind is NoiseKind.COLOURED
+    one = filtered_noise((0.8, 0.8), SIDE, SIDE, seed=5)[..., None]
+    assert read(picture / 4 + 20 * one + 5 * noise).kind is NoiseKind.COLOURED
