@@ -132,7 +132,7 @@ def compare(options: argparse.Namespace) -> None:
     def in_pixels(estimate: Tensor) -> np.ndarray:
         return estimate[..., 0].double().numpy() * scale + offset
 
-    pilot = mixture_pilot(image, variance, side, options)
+    pilot = mixture_pilot(image, variance, options.patch_size or side, options)
     groups = {"step": config.group_step, "sizes": config.group_sizes}
     refined = refine(image, pilot, variance, config.refinement, **groups)
     alone = denoise(noisy, replace(config, refinement=Refinement.NONE), rng=options.seed)
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=25.0, help="noise level, gray levels")
     parser.add_argument("--preset", default="balanced", help="whose groups, and which autoencoder")
     parser.add_argument("--components", type=int, default=40, help="Gaussians of the mixture")
+    parser.add_argument("--patch-size", type=int, help="of the mixture; by default the preset's")
     parser.add_argument("--iterations", type=int, default=30, help="of EM")
     parser.add_argument("--seed", type=int, default=0, help="of noise and start")
     options = parser.parse_args()

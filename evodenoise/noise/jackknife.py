@@ -90,7 +90,7 @@ def read_uncertainty(pages: Floats, missing: Mask, noise: NoiseEstimate) -> Nois
     for that of photons and 1.2 for blurred noise over six pictures of 256 x 256 pixels, by which
     most of this was chosen; of 1.8, 1.3 and 2.5 over seven others, by which two constants were
     (`USUAL_EXCESS`, `NEARLY_WHITE`). Where a picture is fine texture without any flat patch, as
-    grass and gravel are, noise may be read several times too high, and this does not tell.
+    grass and gravel are, faint noise may be read twice too high, and this does not tell.
 
     It takes 0.1 CPU seconds, and 0.3 if there is a spectrum, however large the image is.
     """
