@@ -118,6 +118,7 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
                 spectrum = NoiseSpectrum.from_wave_variances(variances)
                 curves = [curve.scaled(factor) for curve in curves]
                 return _believable(with_curves(white, curves, pages, spectrum), white, pages)
+            varying = varying and counted  # where texture is brighter it is stronger, too, often
     if not varying:
         return white
     curves = _calibrate(curves, levelled, pages, missing)

@@ -74,6 +74,10 @@ AXES_MARGIN = 0.3
 """By so much the logarithm of the variance of waves along an axis has to leave that of others of
 their order to be told apart: stripes, lines, or pixels of unequal height and width."""
 
+FINEST_PART = 3
+"""Of the waves along an axis, the finest third. Stripes are as strong in these; what is on a
+picture, like joints between bricks, is not."""
+
 
 def read_wave_variances(planes: Floats, missing: Mask | None = None) -> Floats:
     """Read the variance of the noise in each DCT coefficient.
@@ -265,5 +269,7 @@ def _axis_ratio(variances: Floats, smooth: Floats, axis: Mask) -> float:
     orders = orders_of(side)
     readable = axis & (orders >= max(FIRST_READABLE, side // 4))
     logs = np.log(np.maximum(variances[readable], 1e-30) / smooth[readable])
-    ratio = float(np.median(logs))
+    ratio, finest = float(np.median(logs)), float(np.median(logs[-(len(logs) // FINEST_PART) :]))
+    if ratio > 0 and finest < ratio / 2:
+        ratio = max(finest, 0.0)
     return ratio if abs(ratio) > AXES_MARGIN else 0.0

@@ -99,6 +99,14 @@ def test_texture_is_not_read_as_coloured_noise(texture: Callable[[], Array], lev
     assert blurred.kind is NoiseKind.COLOURED
 
 
+def test_stripes_of_the_picture_are_not_those_of_the_noise() -> None:
+    bricks = data.brick()[: 2 * SIDE, : 2 * SIDE].reshape(SIDE, 2, SIDE, 2).mean((1, 3))
+    noisy = bricks + 15 * np.random.default_rng(1).standard_normal(bricks.shape)
+    assert read(noisy).level == pytest.approx(15, rel=0.1)
+    found = read(noisy + 15 * RNG.standard_normal((SIDE, 1)))
+    assert found.kind is NoiseKind.COLOURED
+
+
 def test_grain_that_noise_may_hide_in_is_not_removed_as_coloured_noise() -> None:
     y, x = np.mgrid[:SIDE, :SIDE]
     contrast = 15 * np.exp(2 * np.sin(x / 20) * np.cos(y / 23))
