@@ -101,7 +101,7 @@ def error_variance(
     for N pixels, is within 0.4 dB of the error in the mean of 30 cells, 1 dB at most (astronaut,
     camera, chelsea, coffee, coins and rocket of scikit-image, halved, and barbara, cameraman, house
     and peppers at sigma 15, 25 and 50), where V alone is up to 1.6 and R up to 1.5 dB off. Of eight
-    other halved pictures of scikit-image it is 1.3 dB off, at most 3.5: too little on moon, gravel
+    other halved pictures of scikit-image it is 1.2 dB off, at most 3.5: too little on moon, gravel
     and tissue, too much on clock and retina.
 
     The squared error of an average is the average of the squared errors less the variance of what
