@@ -7,7 +7,6 @@ Dimensions: T pages, Y, X height and width, C channels, p patch size.
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,15 @@ from evodenoise.noise.curves import LevelCurve
 from evodenoise.noise.estimation import estimate_white_noise
 from evodenoise.noise.levels import read_level_curve
 from evodenoise.noise.record import NoiseEstimate, NoiseKind, mean_estimate, root_mean_square
+from evodenoise.noise.shapes import (
+    WHITE_RATIO,
+    finest,
+    is_flat,
+    is_striped,
+    levels_off,
+    looks_white,
+    stripes_alone,
+)
 from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.noise.stabilisation import Stabilisation
 
@@ -27,32 +35,12 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MIDDLE, HIGH = (0.3, 0.55), 0.8
-"""Orders, of the side of a patch, that are compared: in lower ones structure is in the way."""
-
-WHITE_RATIO = (0.7, 1.5)
-"""Variance in the middle over that in the highest orders, of noise that may be white."""
-
 MOST_OF_PHOTONS = 3.0
-"""The same at most, where the level rises as that of photons does: these are white, unless the
-camera's processing leaves no doubt."""
-
-BANDS = (0.3, 0.45, 0.6, 0.75, 0.9)
-"""Where bands of orders begin, of the side of a patch."""
-
-LEVELLING, LEAST_FLOOR = 1.25, 0.25
-"""How much more of the fall from the first band to the last, both in logarithms, has to lie in its
-first half than in its second for a spectrum to level off; and the level of the finest waves, over
-that of all, below which that is structure that was left. In pictures of gravel, grass, bricks and
-tissue with white noise the first is 1.27 to 13, in noise blurred by half a pixel or more and in
-that of cameras 0.6 to 0.9, by 0.4 pixels up to 1.2; blurred by 1.5 pixels it is anything, and the
-second below 0.15."""
+"""In place of the second `WHITE_RATIO` where the level rises as that of photons does: these are
+white, unless the camera's processing leaves no doubt."""
 
 MOST_UNEQUAL = 1.5
 """Variance of the finest waves of one difference of colours over that of another, if white."""
-
-MOST_ALONG_AXES = 1.2
-"""Logarithm of the variance of waves along an axis over others; what has more is striped."""
 
 COARSE, MIDDLING, MOST_COARSE = (0.12, 0.19), (0.2, 0.33), 1.4
 """Orders, of the side of a patch, and how much stronger waves of the first may be if noise was
@@ -113,7 +101,10 @@ def read_blindly(pages: Floats, missing: Mask, wanted: NoiseKind | None = None) 
             if before:
                 level = QUANTISED * before * curves[0].level(pages[~missing])
                 return replace(white.of_level(level), consistent=True)
-            if wanted is NoiseKind.COLOURED or not _textured(planes, variances, missing):
+            white_waves = _white_waves(planes, variances, missing) if wanted is None else None
+            if white_waves is not None:
+                variances = white_waves
+            if white_waves is None or any(map(is_striped, variances)):
                 factor = math.sqrt(float(variances.mean()))
                 spectrum = NoiseSpectrum.from_wave_variances(variances)
                 curves = [curve.scaled(factor) for curve in curves]
@@ -157,67 +148,25 @@ def _hidden(planes: Floats, variances: Floats, missing: Mask) -> bool:
     return float(np.mean(shares)) < SEEN
 
 
-def looks_white(variances: Floats, most: float = WHITE_RATIO[1]) -> bool:
-    """Tell whether wave variances (C, p, p) are those of white noise, as far as can be seen.
+def _white_waves(planes: Floats, variances: Floats, missing: Mask) -> Floats | None:
+    """Return the wave variances (C, p, p) of white noise and stripes where the rest is texture.
 
-    The ratio of those of middle and of high orders is then at least `WHITE_RATIO[0]`, and below
-    `most`.
-    """
-    side = variances.shape[-1]
-    orders = orders_of(side)
-    middle = (orders >= MIDDLE[0] * side) & (orders < MIDDLE[1] * side)
-    ratio = variances[:, middle].mean() / variances[:, orders >= HIGH * side].mean()
-    return bool(WHITE_RATIO[0] < ratio < most)
-
-
-def _textured(planes: Floats, variances: Floats, missing: Mask) -> bool:
-    """Tell whether what looks like coloured noise is white noise and texture.
+    None: there is none to speak of, or noise that is coloured in other ways.
 
     Noise that is white in each colour is so in their differences, and as strong in one as in the
     other; texture is gray mostly. Of brightness more is read than of that of cameras, whose noise
     does not rise so steeply.
     """
-    if len(variances) == 1:
-        return levels_off(variances[0])
-    *others, last = variances[1:]
-    floors = [_floor(each) for each in variances[1:]]
-    return (
-        looks_white(last[None])
-        and all(looks_white(each[None]) or levels_off(each) for each in others)
-        and max(floors) < MOST_UNEQUAL * min(floors)
-        and levels_off(read_wave_variances(planes[..., :1], missing)[0])
-    )
-
-
-def _floor(variances: Floats) -> float:
-    """Return the variance (p, p) of the finest waves."""
-    side = len(variances)
-    return float(variances[orders_of(side) >= BANDS[-1] * side].mean())
-
-
-def levels_off(variances: Floats) -> bool:
-    """Tell whether wave variances (p, p) are those of texture over white noise.
-
-    Noise that was blurred or interpolated falls ever more steeply towards the finest waves. What a
-    picture shows falls like a power of the order, down to the noise, and levels off there.
-    """
-    side = len(variances)
-    orders = orders_of(side) / side
-    on_axes = np.indices((side, side)).min(0) == 0
-    bands = [
-        float(np.log(variances[~on_axes & (orders >= first) & (orders < last)].mean()))
-        for first, last in pairwise((*BANDS, math.inf))
-    ]
-    along = [
-        float(np.log(np.median(axis[orders[0] >= BANDS[0]]))) - float(np.mean(bands))
-        for axis in (variances[0], variances[:, 0])
-    ]
-    first, middle, last = bands[0], bands[len(bands) // 2], bands[-1]
-    return (
-        first - middle > LEVELLING * max(middle - last, 0)
-        and last > math.log(LEAST_FLOOR**2 * float(variances.mean()))
-        and max(along) < MOST_ALONG_AXES
-    )
+    if all(map(is_flat, variances)):
+        return None
+    if len(variances) > 1:
+        floors = [finest(each) for each in variances[1:]]
+        if not is_flat(variances[-1]) or max(floors) > MOST_UNEQUAL * min(floors):
+            return None
+        variances = np.concatenate([read_wave_variances(planes[..., :1], missing), variances[1:]])
+    if not all(map(levels_off, variances)):
+        return None
+    return np.stack([stripes_alone(each) for each in variances])
 
 
 def with_curves(

@@ -10,8 +10,9 @@ from pictures import Array, blobs
 from PIL import Image
 from skimage import data
 
-from evodenoise.noise.blind import levels_off, looks_white, read_blindly
+from evodenoise.noise.blind import read_blindly
 from evodenoise.noise.record import NoiseEstimate, NoiseKind
+from evodenoise.noise.shapes import is_striped, levels_off, looks_white, stripes_alone
 
 SIDE = 160
 CLEAN = 40 + 160 * blobs(SIDE, SIDE, seed=3) / blobs(SIDE, SIDE, seed=3).max()
@@ -65,6 +66,16 @@ def test_stripes_are_coloured_along_one_axis() -> None:
     assert found.spectrum is not None
     density = found.spectrum.density[0]
     assert density[8:, 0].mean() > 3 * density[0, 8:].mean()
+
+
+def test_stripes_that_all_colours_share_are_found() -> None:
+    rng = np.random.default_rng(6)
+    picture = CLEAN[..., None] * np.array([1.0, 0.8, 0.6])
+    noisy = picture + 10 * rng.standard_normal(picture.shape)
+    assert read(noisy).kind is NoiseKind.WHITE
+    found = read(noisy + 7 * rng.standard_normal((SIDE, 1, 1)))
+    assert found.kind is NoiseKind.COLOURED
+    assert found.level == pytest.approx(np.hypot(10, 7), rel=0.1)
 
 
 def test_pages_are_read_together() -> None:
@@ -148,8 +159,13 @@ def test_what_levels_off_is_texture_and_what_falls_ever_faster_is_noise() -> Non
     assert levels_off(falling)
     assert not levels_off(blurred)
     assert not levels_off(300 / orders**4)
-    assert not levels_off(falling + 20 * (rows == 0))
-    assert not levels_off(falling.max() - falling + 1)
+    assert levels_off(falling + 20 * (rows == 0))
+    assert is_striped(falling + 20 * (rows == 0))
+    assert not is_striped(falling)
+    assert levels_off(np.ones((16, 16)))
+    assert stripes_alone(falling)[0].max() < 3
+    assert stripes_alone(falling + 20 * (rows == 0))[0].min() > 20
+    assert not levels_off(orders**2)
 
 
 def test_texture_is_told_from_the_noise_of_cameras_by_its_colours() -> None:
