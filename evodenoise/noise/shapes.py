@@ -72,7 +72,7 @@ def levels_off(variances: Floats) -> bool:
     bands = _bands(variances)
     first, middle, last = bands[0], bands[len(bands) // 2], bands[-1]
     falls_first = first - middle > LEVELLING * max(middle - last, 0)
-    is_seen = math.exp(last) > LEAST_FLOOR**2 * float(np.exp(bands).mean())
+    is_seen = math.exp(last) > LEAST_FLOOR**2 * float(variances[1:, 1:].mean())
     return is_flat(variances) or (falls_first and is_seen)
 
 
