@@ -89,8 +89,9 @@ def read_uncertainty(pages: Floats, missing: Mask, noise: NoiseEstimate) -> Nois
     The error over the uncertainty of the level has a root mean square of 1.3 for white noise, 0.9
     for that of photons and 0.9 for blurred noise over six pictures of 256 x 256 pixels, by which
     most of this was chosen (those of `examples/noise_estimates.py`); of 1.2, 1.2 and 2.3 over seven
-    others (cat, coffee, grass, gravel, hubble_deep_field, immunohistochemistry and retina). Where a picture is fine texture without any flat patch, as
-    grass and gravel are, faint noise may be read twice too high, and this does not tell.
+    others (cat, coffee, grass, gravel, hubble_deep_field, immunohistochemistry and retina). Where a
+    picture is fine texture without any flat patch, as grass and gravel are, faint noise may be read
+    twice too high, and this does not tell.
 
     It takes 0.1 CPU seconds, and 0.3 if there is a spectrum, however large the image is.
     """
