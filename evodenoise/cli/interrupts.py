@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: stop gently when asked once, at once when asked again."""
 
+import os
 import signal
 import sys
 import threading
@@ -101,7 +102,16 @@ class Interrupts:
         if self._request is None or self.stop_requested:
             raise Stopped(ExitCode.INTERRUPTED)
         self.stop_requested = True
-        print(f"\n{self._request}", file=sys.stderr, flush=True)
+        _say(f"\n{self._request}\n")
 
     def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
         raise Stopped(ExitCode.TERMINATED)
+
+
+def _say(text: str) -> None:
+    """Write to stderr from a signal handler, which may have come in the midst of such writing."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except RuntimeError:  # "reentrant call": a buffer is written to by one at a time
+        os.write(sys.stderr.fileno(), text.encode(errors="replace"))

@@ -57,6 +57,13 @@ make, and has, if that line is none, a curve."""
 LEAST_RANGE = 1.5
 """Highest level over the lowest, over nearly all of the pixels: less is taken for none."""
 
+PLACES = (0.02, 0.98)
+"""Quantiles of the brightness of dark and of bright places."""
+
+HEAP = 0.02
+"""Share of pixels that are exactly the lowest from which on those are pixels without a photon, and
+that is the black level."""
+
 NO_PHOTON = 0.12
 """Photons by which the black level of a straight line may be off."""
 
@@ -98,11 +105,14 @@ def read_level_curve(
         if misfit(binned, richer) < least * most:
             chosen = richer
             break
-    if np.ptp(chosen) < 2 * math.log(LEAST_RANGE):
-        return level
-    if chosen is not straight:
-        return _knots(binned, chosen)
-    return _photon_curve(plane, binned, straight)
+    if chosen is straight:
+        curve = _photon_curve(plane, binned, straight)
+        span = float(np.ptp(chosen))
+        if curve.photon is not None and _is_heap(plane):
+            # Patches with pixels that got no photon are in no bin; what the picture spans is more.
+            span = max(span, _span(curve, plane, missing))
+        return curve if span >= 2 * math.log(LEAST_RANGE) else level
+    return _knots(binned, chosen) if np.ptp(chosen) >= 2 * math.log(LEAST_RANGE) else level
 
 
 def read_bins(plane: Array, missing: Mask | None, *, most: int = MOST_PATCHES) -> Binned | None:
@@ -179,6 +189,22 @@ def _common_factor(logs: Floats, weights: Floats) -> Floats:
     return bins
 
 
+def _is_heap(plane: Array) -> bool:
+    """Tell whether many pixels are exactly the lowest."""
+    return float(np.mean(plane == plane.min())) > HEAP
+
+
+def _span(curve: LevelCurve, plane: Array, missing: Mask | None) -> float:
+    """Return the logarithm of the variance in bright places over that in dark ones."""
+    from scipy.ndimage import uniform_filter
+
+    sides = (*[1] * (plane.ndim - 2), PATCH_SIZE, PATCH_SIZE)
+    around = uniform_filter(plane.astype(np.float64), sides)
+    around = around if missing is None else around[~missing]
+    dark, bright = curve.variance(np.quantile(around, PLACES))
+    return math.log(max(float(bright), 1e-30) / max(float(dark), 1e-6 * float(bright), 1e-30))
+
+
 def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
     """Make the curve of photons from a straight line; if it falls, a curve of knots."""
     slope, intercept = fit_line(binned)
@@ -188,6 +214,10 @@ def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
         black, lowest = -intercept / slope, float(plane.min())
         # Few photons leave pixels without any, exactly at the black level.
         near = abs(black - lowest) < NO_PHOTON * slope
+        if not near and _is_heap(plane):
+            slopes = np.exp(binned.levels) / (binned.means - lowest)
+            steepness = float(weighted_median(slopes[None], binned.weights[None])[0])
+            return LevelCurve.of_photons(steepness, 0.0, lowest)
         return LevelCurve.of_photons(slope, 0.0, lowest if near else black)
     return LevelCurve.of_photons(slope, math.sqrt(intercept))
 

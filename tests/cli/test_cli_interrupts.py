@@ -56,7 +56,12 @@ def wait_for(start: str, process: subprocess.Popen[str]) -> None:
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()
     try:
-        assert any(line.startswith(start) for line in process.stderr or ())
+        lines = []
+        for line in process.stderr or ():
+            lines.append(line)
+            if line.startswith(start):
+                return
+        raise AssertionError(f"{start!r} was not said, but: {''.join(lines)}")
     finally:
         watchdog.cancel()
 
@@ -74,7 +79,7 @@ def test_the_first_ctrl_c_finishes_the_picture(pictures: Path) -> None:
     with training(pictures, f"noisy.png --reference noisy.png {ENDLESS}") as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     after = snapshot(pictures)
     assert set(after) - set(before) == {"noisy_denoised.png"}
     with PillowImage.open(pictures / "noisy_denoised.png") as picture:

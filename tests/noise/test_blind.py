@@ -8,6 +8,7 @@ import pytest
 from filtered_noise import filtered_noise
 from pictures import Array, blobs
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from evodenoise.noise.blind import read_blindly
@@ -40,6 +41,19 @@ def test_photons_are_told_with_gain_and_read_out() -> None:
     assert found.photons[0].gain == pytest.approx(4, rel=0.15)
     variance = found.curves[0].variance(np.array([60.0, 120.0, 180.0]))
     np.testing.assert_allclose(variance, 4 * np.array([60, 120, 180]) + 36, rtol=0.15)
+
+
+@pytest.mark.parametrize("peak", [120, 400])
+def test_photons_of_spots_on_a_black_ground_are_told(peak: int) -> None:
+    spots = np.zeros((SIDE, SIDE))
+    places = np.random.default_rng(7).integers(SIDE, size=(2, 30))
+    spots[tuple(places)] = 1
+    clean = gaussian_filter(spots, 4) / gaussian_filter(spots, 4).max()
+    found = read(np.random.default_rng(8).poisson(peak * clean).astype(float))
+    assert found.kind is NoiseKind.PHOTON
+    assert found.photons is not None
+    assert found.photons[0].gain == pytest.approx(1, rel=0.1)
+    assert found.photons[0].offset == 0
 
 
 def test_noise_that_falls_with_the_signal_has_a_curve() -> None:
