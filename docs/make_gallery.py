@@ -93,8 +93,6 @@ class Entry:
         Of the files.
     gamma : float
         Exponent by which it is shown; dark parts are lightened below 1.
-    options : str
-        What the command is told beside the files.
     """
 
     title: str
@@ -104,7 +102,6 @@ class Entry:
     spoil: Spoil
     ending: str = "png"
     gamma: float = 1.0
-    options: str = ""
 
 
 ENTRIES = {
@@ -176,9 +173,9 @@ ENTRIES = {
 
 def command_of(name: str) -> str:
     """Return the command that denoises a picture."""
-    ending, options = ENTRIES[name].ending, ENTRIES[name].options
+    ending = ENTRIES[name].ending
     return (
-        f"evodenoise {name}.{ending} -o {name}_clean.{ending} {options}--residual taken.tif "
+        f"evodenoise {name}.{ending} -o {name}_clean.{ending} --residual taken.tif "
         f"--uncertainty error.tif --reference {name}_truth.{ending} --threads 1"
     )
 

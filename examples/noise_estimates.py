@@ -19,7 +19,8 @@ from evodenoise import estimate_noise
 from evodenoise.noise.record import NoiseEstimate
 from evodenoise.noise.words import describe_spectrum, gain_errors, with_error
 
-PICTURES = ("camera", "coins", "astronaut", "brick", "moon", "clock")
+PICTURES = ("camera", "coins", "astronaut", "brick", "moon", "clock", "cat", "coffee", "grass")
+PICTURES += ("gravel", "hubble_deep_field", "immunohistochemistry", "retina")
 WHITE = (10.0, 25.0, 50.0)  # standard deviation, in gray levels of 255
 PEAKS = (10, 30, 120)  # photons in a white pixel
 BLURS = (0.7, 1.5)  # standard deviation of a Gaussian, in pixels

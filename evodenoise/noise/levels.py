@@ -94,7 +94,7 @@ def read_level_curve(
     if binned is None:
         return None
     if photon and fit_line(binned)[0] > 0:
-        return _photon_curve(plane, binned, fit_straight(binned))
+        return _photon_curve(plane, binned, fit_straight(binned), missing)
     constant = np.full(len(binned.means), fit_constant(binned))
     level = LevelCurve.constant(math.exp(constant[0] / 2))
     if len(constant) < FEWEST_BINS:
@@ -106,9 +106,9 @@ def read_level_curve(
             chosen = richer
             break
     if chosen is straight:
-        curve = _photon_curve(plane, binned, straight)
+        curve = _photon_curve(plane, binned, straight, missing)
         span = float(np.ptp(chosen))
-        if curve.photon is not None and _is_heap(plane):
+        if curve.photon is not None and _is_heap(plane, missing):
             # Patches with pixels that got no photon are in no bin; what the picture spans is more.
             span = max(span, _span(curve, plane, missing))
         return curve if span >= 2 * math.log(LEAST_RANGE) else level
@@ -189,9 +189,10 @@ def _common_factor(logs: Floats, weights: Floats) -> Floats:
     return bins
 
 
-def _is_heap(plane: Array) -> bool:
-    """Tell whether many pixels are exactly the lowest."""
-    return float(np.mean(plane == plane.min())) > HEAP
+def _is_heap(plane: Array, missing: Mask | None) -> bool:
+    """Tell whether many pixels are exactly the lowest; missing ones do not count."""
+    seen = plane if missing is None else plane[~missing]
+    return float(np.mean(seen == plane.min())) > HEAP
 
 
 def _span(curve: LevelCurve, plane: Array, missing: Mask | None) -> float:
@@ -205,7 +206,9 @@ def _span(curve: LevelCurve, plane: Array, missing: Mask | None) -> float:
     return math.log(max(float(bright), 1e-30) / max(float(dark), 1e-6 * float(bright), 1e-30))
 
 
-def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
+def _photon_curve(
+    plane: Array, binned: Binned, straight: Floats, missing: Mask | None
+) -> LevelCurve:
     """Make the curve of photons from a straight line; if it falls, a curve of knots."""
     slope, intercept = fit_line(binned)
     if slope <= 0:
@@ -214,7 +217,7 @@ def _photon_curve(plane: Array, binned: Binned, straight: Floats) -> LevelCurve:
         black, lowest = -intercept / slope, float(plane.min())
         # Few photons leave pixels without any, exactly at the black level.
         near = abs(black - lowest) < NO_PHOTON * slope
-        if not near and _is_heap(plane):
+        if not near and _is_heap(plane, missing):
             slopes = np.exp(binned.levels) / (binned.means - lowest)
             steepness = float(weighted_median(slopes[None], binned.weights[None])[0])
             return LevelCurve.of_photons(steepness, 0.0, lowest)
