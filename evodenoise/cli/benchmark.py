@@ -18,7 +18,7 @@ from evodenoise.cli.tables import print_markdown, print_table
 from evodenoise.cli.typed import make, make_run_settings
 from evodenoise.config.presets import DEFAULT_PRESET
 from evodenoise.errors import ConfigError, EvodenoiseError, ExitCode
-from evodenoise.evaluation.summary import MEASURED, SPEEDS, Group, group_records
+from evodenoise.evaluation.summary import JUDGEMENTS, MEASURED, SPEEDS, Group, group_records
 from evodenoise.jobs.forecast import forecast_stages
 from evodenoise.jobs.job import RunSettings, configure
 from evodenoise.jobs.progress import ImageProgress
@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, type] = {
     "preset": str,
     "seed": int,
     "error": str,
-    **dict.fromkeys((*MEASURED, "calibration"), float),
+    **dict.fromkeys((*MEASURED, *JUDGEMENTS), float),
 }
 
 

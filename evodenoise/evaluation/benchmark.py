@@ -22,6 +22,9 @@ from evodenoise.evaluation.metrics import measure
 
 Array = npt.NDArray[Any]
 
+Z_90 = 1.645
+"""Standard deviations either side of the mean that hold 90 % of a Gaussian."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -62,6 +65,11 @@ class Measurement:
     calibration : float
         Root mean square of the errors of the result over their predicted standard deviations:
         1 if these are right, 2 if errors are twice as large; nan where none are predicted.
+    coverage_68, coverage_90 : float
+        Share of the errors that are within 1 and 1.645 predicted standard deviations, the intervals
+        that hold so many per cent of Gaussian errors; nan where none are predicted.
+    estimated_psnr : float
+        What the denoiser says of `psnr` without the clean image, dB; nan where it says nothing.
     cpu_seconds, wall_seconds : float
         Of denoising, on all threads and on the clock.
     training_speed, reconstruction_speed, refinement_speed : float
@@ -75,6 +83,9 @@ class Measurement:
     ssim_noisy: float
     noise_std: float
     calibration: float
+    coverage_68: float
+    coverage_90: float
+    estimated_psnr: float
     cpu_seconds: float
     wall_seconds: float
     training_speed: float = math.nan
@@ -169,7 +180,8 @@ def measure_case(
         psnr_noisy=before.psnr,
         ssim_noisy=before.ssim,
         noise_std=result.noise_std,
-        calibration=_calibration(result.image - clean.astype(np.float64), result.std),
+        **_error_bars(result.image - clean.astype(np.float64), result.std),
+        estimated_psnr=result.estimated_psnr(peak),
         cpu_seconds=cpu,
         wall_seconds=wall,
         training_speed=_speed(clean, result.training_seconds),
@@ -187,7 +199,12 @@ def _speed(image: Array, seconds: float) -> float:
     return image.shape[0] * image.shape[1] / 1e6 / seconds if seconds > 0 else math.nan
 
 
-def _calibration(errors: Array, std: Array) -> float:
-    if not std.all():
-        return math.nan
-    return float(np.sqrt(np.mean(np.square(errors / std))))
+def _error_bars(errors: Array, std: Array) -> dict[str, float]:
+    """Compare errors with their predicted standard deviations."""
+    known = bool(std.all())
+    relative = np.abs(errors / std) if known else np.full(1, np.nan)
+    return {
+        "calibration": float(np.sqrt(np.mean(np.square(relative)))),
+        "coverage_68": float(np.mean(relative <= 1.0)) if known else math.nan,
+        "coverage_90": float(np.mean(relative <= Z_90)) if known else math.nan,
+    }

@@ -11,6 +11,9 @@ MEASURED = (
     *("psnr_noisy", "psnr", "ssim_noisy", "ssim", "noise_std", "cpu_seconds", "wall_seconds"),
     *SPEEDS,
 )
+JUDGEMENTS = ("calibration", "coverage_68", "coverage_90", "estimated_psnr")
+"""What records keep beside it, of how right the denoiser is about its own errors."""
+
 EVERY_IMAGE = "mean"
 
 

@@ -16,7 +16,7 @@ from evodenoise.cli import main, tables
 from evodenoise.errors import TrainingError
 from evodenoise.evaluation import benchmark
 from evodenoise.evaluation.benchmark import Case, Measurement
-from evodenoise.evaluation.summary import MEASURED, group_records
+from evodenoise.evaluation.summary import JUDGEMENTS, MEASURED, group_records
 
 
 def run(command: str) -> int:
@@ -40,7 +40,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
         cases.append(case)
         if len(cases) == 3:
             raise TrainingError("diverged")
-        found = (0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        found = (0.9, 20.0, 0.4, 25.0, 1.0, 0.7, 0.9, 29.5, 3.0, 1.5)
         return Measurement(case, 30.0 + 2 * case.seed, *found, 0.00216, 0.5, math.nan)
 
     monkeypatch.setattr(benchmark, "measure_case", measure)
@@ -59,6 +59,8 @@ def test_seeds_failures_and_going_on(
         *[("up", 0), ("up", 1), ("down", 0), ("down", 1)]
     ]
     assert document["files"][2]["error"] == "TrainingError: diverged"
+    judged = [document["files"][0][name] for name in JUDGEMENTS]
+    assert judged == [1.0, 0.7, 0.9, 29.5]
     up, down, mean = document["summary"]["groups"]
     assert (up["psnr"], up["psnr_std"]) == (31.0, pytest.approx(np.std([30, 32], ddof=1)))
     assert (down["psnr"], down["psnr_std"], down["failed"]) == (32.0, None, 1)
@@ -103,7 +105,7 @@ def test_ctrl_c_keeps_what_was_measured(
     def measure(_: Any, __: Any, case: Case, **___: Any) -> Measurement:
         if case.seed:
             raise KeyboardInterrupt
-        return Measurement(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 3.0, 1.5)
+        return Measurement(case, 30.0, 0.9, 20.0, 0.4, 25.0, 1.0, 0.7, 0.9, 29.5, 3.0, 1.5)
 
     monkeypatch.setattr(benchmark, "measure_case", measure)
     assert run("benchmark up.png --seeds 0,1 --device cpu --report r.jsonl --json") == 130

@@ -48,6 +48,10 @@ def test_a_cell_is_what_one_gets_by_hand(dtype: str) -> None:
     result = denoise(noisy, QUICK, rng=3)
     errors = (result.image - clean.astype(float)) / result.std
     assert cell.calibration == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert cell.coverage_68 == pytest.approx(np.mean(np.abs(errors) < 1))
+    assert cell.coverage_90 == pytest.approx(np.mean(np.abs(errors) < 1.645))
+    assert 0 < cell.coverage_68 < cell.coverage_90 <= 1
+    assert cell.estimated_psnr == pytest.approx(result.estimated_psnr(peak))
     image = result.image.clip(0, peak).astype(float)
     assert cell.psnr == pytest.approx(psnr(clean, image, peak=peak))
     assert cell.psnr_noisy == pytest.approx(psnr(clean, noisy, peak=peak))
@@ -107,6 +111,7 @@ def test_a_cell_as_a_row() -> None:
     assert row["psnr"] == cell.psnr
     assert set(row) == {
         *("image", "sigma", "preset", "seed", "psnr", "ssim", "psnr_noisy", "ssim_noisy"),
-        *("noise_std", "calibration", "cpu_seconds", "wall_seconds"),
+        *("noise_std", "calibration", "coverage_68", "coverage_90", "estimated_psnr"),
+        *("cpu_seconds", "wall_seconds"),
         *("training_speed", "reconstruction_speed", "refinement_speed"),
     }
