@@ -483,7 +483,7 @@ def test_all_pixels_missing() -> None:
 @pytest.mark.parametrize("covariance", Covariance)
 @pytest.mark.parametrize("channels", [None, 3])
 def test_missing_pixels_are_filled(covariance: Covariance, channels: int | None) -> None:
-    clean = wave(40, 40, channels=channels)
+    clean = wave(28, 28, channels=channels)
     noisy = add_noise(clean, 15)
     missing = np.random.default_rng(1).random(clean.shape[:2]) < 0.3
     noisy[missing] = np.nan
