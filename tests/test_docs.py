@@ -80,6 +80,8 @@ def test_every_command_that_is_shown_runs(
     if words[0] not in ("info", "compare", "presets", "benchmark", "--help-all"):
         kept = "--load-model" in words
         words += ["--overwrite"] * ("--skip-existing" not in words) + ["--threads", "1"]
+        # One worker for a folder: each has torch to load.
+        words += ["--jobs", "1"] * ("--jobs" not in words and "-j" not in words)
         words += [] if kept or "--epochs" in words else QUICK
     elif "--save-noise" in words:
         words.append("--overwrite")

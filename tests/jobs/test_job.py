@@ -143,7 +143,7 @@ def test_what_becomes_of_clipped_values_is_told(capsys: pytest.CaptureFixture[st
     for option, value in (("", "keep"), ("--clipped restore", "restore")):
         assert the_record(capsys, f"some.png --sigma 20 {option}")["clipped"] == value
         words = {"keep": "kept", "restore": "restored"}[value]
-        assert run(f"some.png in.png -o out --overwrite --sigma 20 {option} {QUICK}") == 0
+        assert run(f"some.png in.png -o out -j 1 --overwrite --sigma 20 {option} {QUICK}") == 0
         assert re.search(rf"some.png: .*, clipped values {words}, ", capsys.readouterr().err)
         assert run(f"some.png --sigma 20 --overwrite {option} {QUICK}") == 0
         assert f" (given), clipped values {words}, " in capsys.readouterr().err
@@ -189,7 +189,7 @@ def test_warnings_stand_in_the_record(
 def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         tifffile.imwrite(f"{name}.tif", NOISY, description="Scope", metadata=None)
-    command = f"a.tif b.tif -o out/ --format png --report r.csv {QUICK}"
+    command = f"a.tif b.tif -o out/ -j 1 --format png --report r.csv {QUICK}"
     assert run(command) == 0
     err = capsys.readouterr().err
     lost = "a PNG file does not keep: tag ImageDescription"
@@ -217,7 +217,7 @@ def test_the_number_of_impulses_is_told(capsys: pytest.CaptureFixture[str]) -> N
     assert the_record(capsys, "in.png")["impulses"] == 0
     assert run(f"some.npy --overwrite {QUICK}") == 0
     assert " (estimated), 2 impulses, " in capsys.readouterr().err
-    assert run(f"some.npy in.png -o out/ --report r.csv {QUICK}") == 0
+    assert run(f"some.npy in.png -o out/ -j 1 --report r.csv {QUICK}") == 0
     err = capsys.readouterr().err
     assert re.search(r"some.npy: noise .*, 2 impulses, ", err)
     assert err.count("impulse") == 1
