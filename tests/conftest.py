@@ -1,5 +1,6 @@
 """What the tests of the command line share."""
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import numpy as np
 import pytest
 from files import COLOUR, GRAY, GRAY16, REFUSED_FILES, REFUSED_IMAGES
 from PIL import Image as PillowImage
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector, which napari calls often, all that stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,12 @@ def test_the_library_example_writes_a_better_picture(tmp_path: Path) -> None:
             assert picture.size == (160, 160)
             picture.crop((52, 52, 108, 108)).save(examples / name)
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     before, after = re.findall(r"([\d.]+) dB", done.stdout)

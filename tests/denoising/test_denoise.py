@@ -283,7 +283,7 @@ def test_a_time_limit_that_has_passed_still_gives_a_picture() -> None:
 def test_training_stops_when_there_is_nothing_left_to_learn() -> None:
     """One latent for black and white: all codes are kept, and the weights soon stand still."""
     bright = np.arange(32) // 8 % 2 * 200.0
-    noisy = add_noise(np.tile(bright, (32, 1)), 1.0)
+    noisy = add_noise(np.tile(bright, (12, 1)), 1.0)
     config = DenoiseConfig(
         latents=2,
         hidden=(4,),
@@ -642,7 +642,7 @@ def test_impulses_of_an_image_without_noise_are_filled_and_nothing_else() -> Non
 
 
 def test_impulses_are_found_page_by_page() -> None:
-    pages = np.stack([with_hot_pixels(wave(40, 40), 5)[0], add_noise(wave(40, 40), 5)])
+    pages = np.stack([with_hot_pixels(wave(28, 28), 5)[0], add_noise(wave(28, 28), 5)])
     alone = [denoise(page, QUICK).impulses for page in pages]
     assert alone[0] > 0 == alone[1]
     assert denoise_stack(pages, QUICK).impulses == denoise_pages(pages, QUICK).impulses == alone[0]
