@@ -263,7 +263,7 @@ def test_e_steps_beside_gradient_steps_learn_as_much(threads: Callable[[int], No
     bounds = []
     for count in (1, 2, 3):
         threads(count)
-        runs = [train(noisy_waves(), replace(QUICK, epochs=20), seed) for seed in range(4)]
+        runs = [train(noisy_waves(), replace(QUICK, epochs=10), seed) for seed in range(4)]
         bounds.append([reports[-1].free_energy for _, _, reports in runs])
     alone, *beside = torch.tensor(bounds)
     assert (alone[:, None] != torch.stack(beside).T).all()
