@@ -353,7 +353,7 @@ def test_bars_are_found() -> None:
         evolution=EvolutionConfig(parents=3, offspring=3),
         learning_rate=LearningRateConfig(maximum=3e-3, minimum=1e-4),
     )
-    runs = [train(patches, config, seed) for seed in range(4)]
+    runs = [train(patches, config, seed) for seed in range(3)]
     model, _, reports = max(runs, key=lambda run: run[2][-1].free_energy)
     with torch.no_grad():
         found = model.decoder(pack_states(torch.eye(8))).mean
