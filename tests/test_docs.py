@@ -69,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("line", [*list_commands()])
 def test_every_command_that_is_shown_runs(
     line: str, folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -186,6 +186,7 @@ def test_the_record_tells_kind_and_source(kind: str, capsys: pytest.CaptureFixtu
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_it_reaches_the_workers_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
     command = f"in.png dark.png -o out/ -j 1 --noise-file coloured.noise --report r.csv {QUICK}"
     assert run(command) == 0
@@ -205,6 +206,7 @@ def test_it_is_used_for_the_pages_of_a_stack(mode: str, capsys: pytest.CaptureFi
     assert (found["noise_source"], found["noise_std"]) == ("file", 9.0)
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("kind", ["white", "photon"])
 def test_a_model_for_all_images_learns_by_it_and_each_is_denoised_by_it(
     kind: str, capsys: pytest.CaptureFixture[str]

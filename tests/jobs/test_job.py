@@ -135,6 +135,7 @@ def test_of_pages_the_noisiest_one_tells(capsys: pytest.CaptureFixture[str]) -> 
 # --- clipped values
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_becomes_of_clipped_values_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     clipped = as_dtype(
         add_noise(np.where(np.arange(24) < 12, 250.0, 100.0) * np.ones((20, 1)), 20), "uint8"
@@ -186,6 +187,7 @@ def test_warnings_stand_in_the_record(
     assert "--sigma" not in str(told)  # there is nothing to advise
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         tifffile.imwrite(f"{name}.tif", NOISY, description="Scope", metadata=None)
@@ -208,6 +210,7 @@ def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[s
 # --- impulses
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_number_of_impulses_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     pixels = add_noise(wave(40, 40), 5)
     pixels[10, 20] = pixels[30, 5] = 500

@@ -48,6 +48,7 @@ def copied(shots: Path) -> Path:
     return shots
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.usefixtures("shots")
 def test_a_batch_with_several_reports_and_one_that_goes_on_with_them() -> None:
     Path("noisy/bad.png").write_text("nothing")
