@@ -283,7 +283,7 @@ def test_a_time_limit_that_has_passed_still_gives_a_picture() -> None:
 def test_training_stops_when_there_is_nothing_left_to_learn() -> None:
     """One latent for black and white: all codes are kept, and the weights soon stand still."""
     bright = np.arange(32) // 8 % 2 * 200.0
-    noisy = add_noise(np.tile(bright, (12, 1)), 1.0)
+    noisy = add_noise(np.tile(bright, (8, 1)), 1.0)
     config = DenoiseConfig(
         latents=2,
         hidden=(4,),
