@@ -1,12 +1,21 @@
 """What the tests of the command line share."""
 
+import gc
+import multiprocessing
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from files import COLOUR, GRAY, GRAY16, REFUSED_FILES, REFUSED_IMAGES
 from PIL import Image as PillowImage
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector, which napari calls often, all that stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +48,16 @@ def folder(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(templates, copy, symlinks=True)
     monkeypatch.chdir(copy)
     return copy
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers of batches be forked off a server that has torch; spawned, each loads it anew.
+
+    For tests of what is said of a batch; those of the workers themselves have them spawned.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["torch", "evodenoise.denoising.denoise"])
+        double = SimpleNamespace(get_context=lambda _: context)
+        monkeypatch.setattr("evodenoise.jobs.pool.multiprocessing", double)

@@ -102,11 +102,12 @@ def kill_and_restart(
     clock, chance = time.perf_counter(), random.Random(seed)
     make_images(folder / "noisy", images)
     begun = time.perf_counter()
-    finish(start(folder, "expected", f"expected{Path(report).suffix}"))
+    workers = ("-j", str(jobs))
+    finish(start(folder, "expected", f"expected{Path(report).suffix}", *workers))
     whole_run = time.perf_counter() - begun
     killed = restarts = 0
     while killed < kills:
-        process = start(folder, "out", report, "--skip-existing", "-j", str(jobs))
+        process = start(folder, "out", report, "--skip-existing", *workers)
         moment = chance.randint(0, 2), chance.uniform(0.0, 2 * whole_run / images)
         if kill(process, folder / "out", *moment):
             killed += 1
@@ -116,7 +117,7 @@ def kill_and_restart(
                 path.unlink()
         done = check_whole(folder / "out", folder / "expected", read_rows(folder / report))
         print(f"kill {killed}: {done} of {images} outputs", file=sys.stderr)
-    finish(start(folder, "out", report, "--skip-existing"))
+    finish(start(folder, "out", report, "--skip-existing", *workers))
     rows = read_rows(folder / report)
     assert check_whole(folder / "out", folder / "expected", rows) == images
     expected = read_rows(folder / f"expected{Path(report).suffix}")

@@ -1,6 +1,7 @@
 """The command: results on stdout, the rest on stderr, refusals in one line before any work."""
 
 import itertools
+import json
 import os
 import re
 import shlex
@@ -8,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +63,7 @@ def images_in(folder: Path) -> set[str]:
 
 def test_denoises_a_png(tmp_path: Path) -> None:
     """The command as installed: PSNR rises by 5 dB, and only the figures are on stdout."""
-    clean = as_dtype(wave(40, 40), "uint8")
+    clean = as_dtype(wave(28, 28), "uint8")
     noisy = as_dtype(add_noise(clean), "uint8")
     PillowImage.fromarray(clean).save(tmp_path / "gt.png")
     PillowImage.fromarray(noisy).save(tmp_path / "noisy.png")
@@ -437,32 +440,45 @@ def test_an_interruption(
 # --- what it says about itself
 
 
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        ("--help", "evodenoise noisy.png -o clean.png"),
-        ("-h", "evodenoise noisy.png -o clean.png"),
-        ("", "evodenoise noisy.png -o clean.png"),
-        ("--version", "evodenoise"),
-        ("presets", "balanced"),
-        ("presets --help", "Usage"),
-        ("benchmark --help", "Usage"),
-    ],
-)
-def test_help_comes_without_torch(arguments: str, shown: str) -> None:
-    code = (
-        "import sys; from evodenoise.cli import main; code = main(sys.argv[1:]);"
-        "sys.exit(f'code {code}, torch: ' + str('torch' in sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments.split()],
+SAY_EACH = """
+import json, sys
+from evodenoise.cli import main
+
+for words in json.loads(sys.argv[1]):
+    code = main(words)
+    print(end="\\0", flush=True)
+    print(f"code {code}, torch: {'torch' in sys.modules}", file=sys.stderr)
+"""
+
+
+def say_each(commands: list[list[str]], **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run commands in one new process; a NUL stands behind what each says."""
+    return subprocess.run(
+        [sys.executable, "-c", SAY_EACH, json.dumps(commands)],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
         timeout=60,
+        env={**os.environ, **variables},
     )
-    assert done.stderr == "code 0, torch: False\n"
-    assert shown in done.stdout
+
+
+def test_help_comes_without_torch() -> None:
+    shown = {
+        "--help": "evodenoise noisy.png -o clean.png",
+        "-h": "evodenoise noisy.png -o clean.png",
+        "": "evodenoise noisy.png -o clean.png",
+        "--version": "evodenoise",
+        "presets": "balanced",
+        "presets --help": "Usage",
+        "benchmark --help": "Usage",
+    }
+    done = say_each([words.split() for words in shown])
+    assert done.stderr == len(shown) * "code 0, torch: False\n"
+    *texts, rest = done.stdout.split("\0")
+    assert rest == ""
+    for text, expected in zip(texts, shown.values(), strict=True):
+        assert expected in text
 
 
 ALL_COMMANDS = {"": DENOISE, **COMMANDS}
@@ -476,22 +492,10 @@ PARAMETERS = [
 @pytest.fixture(scope="module")
 def help_texts() -> dict[str, str]:
     """Ask for the help on a terminal so wide that no line is broken."""
-    return {
-        name: " ".join(
-            subprocess.run(
-                [
-                    *[sys.executable, "-m", "evodenoise", *name.split()],
-                    "--help" if name else "--help-all",
-                ],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=60,
-                env={**os.environ, "COLUMNS": "400", "TERMINAL_WIDTH": "400"},
-            ).stdout.split()
-        )
-        for name in ALL_COMMANDS
-    }
+    commands = [[*name.split(), "--help" if name else "--help-all"] for name in ALL_COMMANDS]
+    *texts, _ = say_each(commands, COLUMNS="400", TERMINAL_WIDTH="400").stdout.split("\0")
+    spaced = [" ".join(text.split()) for text in texts]
+    return dict(zip(ALL_COMMANDS, spaced, strict=True))
 
 
 @pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
@@ -506,19 +510,26 @@ def test_every_option_has_a_help_text_and_stands_in_the_help(
         assert f" {each} " in help_texts[name]
 
 
+@pytest.fixture(scope="module")
+def narrow_help() -> Callable[[int], dict[str, str]]:
+    """Ask for the help, short and long, on a screen that has so many columns."""
+
+    @cache
+    def ask(columns: int) -> dict[str, str]:
+        done = say_each([["--help"], ["--help-all"]], COLUMNS=str(columns))
+        short, long, _ = done.stdout.split("\0")
+        return {"--help": short, "--help-all": long}
+
+    return ask
+
+
 @pytest.mark.parametrize("word", ["--help", "--help-all"])
 @pytest.mark.parametrize("columns", [30, 40, 59])
-def test_the_help_can_be_read_on_a_narrow_screen(columns: int, word: str) -> None:
+def test_the_help_can_be_read_on_a_narrow_screen(
+    columns: int, word: str, narrow_help: Callable[[int], dict[str, str]]
+) -> None:
     """Each option on a line of its own, and its text below, as wide as the screen."""
-    done = subprocess.run(
-        [sys.executable, "-m", "evodenoise", word],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={**os.environ, "COLUMNS": str(columns)},
-    )
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    lines = [line.rstrip() for line in narrow_help(columns)[word].splitlines()]
     assert max(map(len, lines)) <= columns
     shown = COMMON if word == "--help" else OF_DENOISING
     heads = [line for line in lines if line.startswith("  ") and line[2:3] not in ("", " ")]

@@ -142,7 +142,8 @@ def test_the_noise_is_that_of_the_run(
     pixels, path = READ_ALIKE[name](), tmp_path / name
     np.save(path, pixels) if path.suffix == ".npy" else PillowImage.fromarray(pixels).save(path)
     found = described(capsys, str(path))
-    options = "--epochs 1 --latents 16 --hidden 16 --device cpu --stack joint --quiet --json"
+    options = "--epochs 1 --latents 16 --hidden 16 --states 4 --device cpu --refine none"
+    options += " --stack joint --quiet --json"
     assert run(f"{path} -o {tmp_path}/out{path.suffix} {options}") == 0
     (denoised,) = json.loads(capsys.readouterr().out)["files"]
     assert denoised["noise_std"] == pytest.approx(found["noise_level"], rel=1e-6)

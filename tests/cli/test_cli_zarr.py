@@ -66,6 +66,7 @@ def test_an_output_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert {path.name for path in Path().iterdir()} == {"in.zarr", "in_denoised.zarr"}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_folder_of_stores_and_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever lies in a store is a part of it."""
     Path("shots", "sub").mkdir(parents=True)

@@ -37,8 +37,9 @@ def test_a_picture_that_was_smoothed_away_is_named(capsys: pytest.CaptureFixture
     assert "structure" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_records_tell_how_sure_results_are(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["-o", "out/", "--uncertainty", "page", "--format", "tif", "--json"]
+    options = ["-o", "out/", "--uncertainty", "page", "--format", "tif", "-j", "1", "--json"]
     assert main(["in/picture.png", "in/plain.png", *options, *QUICK]) == 0
     out, err = capsys.readouterr()
     picture, plain = json.loads(out)["files"]

@@ -186,8 +186,9 @@ def test_the_record_tells_kind_and_source(kind: str, capsys: pytest.CaptureFixtu
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_it_reaches_the_workers_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    command = f"in.png dark.png -o out/ -j 2 --noise-file coloured.noise --report r.csv {QUICK}"
+    command = f"in.png dark.png -o out/ -j 1 --noise-file coloured.noise --report r.csv {QUICK}"
     assert run(command) == 0
     assert capsys.readouterr().err.count("(file, coloured), ") == 2
     with Path("r.csv").open() as stream:
@@ -205,12 +206,13 @@ def test_it_is_used_for_the_pages_of_a_stack(mode: str, capsys: pytest.CaptureFi
     assert (found["noise_source"], found["noise_std"]) == ("file", 9.0)
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("kind", ["white", "photon"])
 def test_a_model_for_all_images_learns_by_it_and_each_is_denoised_by_it(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     PillowImage.fromarray(NOISY[::-1]).save("again.png")
-    options = f"-o out/ --share-model --save-model m --noise-file {kind}.noise --json"
+    options = f"-o out/ -j 1 --share-model --save-model m --noise-file {kind}.noise --json"
     assert run(f"in.png again.png {options} {QUICK}") == 0
     rows = json.loads(capsys.readouterr().out)["files"]
     assert [row["noise_source"] for row in rows] == ["file", "file"]

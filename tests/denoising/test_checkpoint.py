@@ -1,6 +1,8 @@
 """Models that are kept: the same after a file, refused when damaged, of use for a sibling."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,21 @@ CLEAN = wave(40, 40)
 
 
 @pytest.fixture(scope="module")
-def model() -> Checkpoint:
-    made = denoise(add_noise(CLEAN, 20), CONFIG).model
-    assert made is not None
-    return made
+def model_of() -> Callable[[Covariance], Checkpoint]:
+    """Train with a covariance."""
+
+    @cache
+    def train(covariance: Covariance) -> Checkpoint:
+        made = denoise(add_noise(CLEAN, 20), replace(CONFIG, covariance=covariance)).model
+        assert made is not None
+        return made
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def model(model_of: Callable[[Covariance], Checkpoint]) -> Checkpoint:
+    return model_of(CONFIG.covariance)
 
 
 def write(path: Path, model: Checkpoint) -> Path:
@@ -42,9 +55,10 @@ def test_a_file_holds_the_same_model(model: Checkpoint, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("covariance", Covariance)
-def test_a_sibling_is_denoised_without_training(covariance: Covariance) -> None:
-    config = replace(CONFIG, covariance=covariance)
-    model = denoise(add_noise(CLEAN, 20), config).model
+def test_a_sibling_is_denoised_without_training(
+    covariance: Covariance, model_of: Callable[[Covariance], Checkpoint]
+) -> None:
+    model = model_of(covariance)
     noisy = add_noise(CLEAN, 20, seed=1)
     # The settings of the model come with it.
     other = DenoiseConfig(latents=8, hidden=(4,), states=4, epochs=0, device="cpu")
@@ -113,8 +127,10 @@ def test_a_stack_keeps_its_model() -> None:
 
 @pytest.mark.parametrize("covariance", Covariance)
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_a_sibling_without_noise_comes_back(covariance: Covariance, epochs: int) -> None:
-    model = denoise(add_noise(CLEAN, 20), replace(CONFIG, covariance=covariance)).model
+def test_a_sibling_without_noise_comes_back(
+    covariance: Covariance, epochs: int, model_of: Callable[[Covariance], Checkpoint]
+) -> None:
+    model = model_of(covariance)
     clean = np.kron(np.arange(12.0).reshape(3, 4) ** 2, np.ones((16, 16)))
     result = denoise(clean, replace(CONFIG, epochs=epochs), model=model)
     np.testing.assert_array_equal(result.image, clean)

@@ -283,7 +283,7 @@ def test_a_time_limit_that_has_passed_still_gives_a_picture() -> None:
 def test_training_stops_when_there_is_nothing_left_to_learn() -> None:
     """One latent for black and white: all codes are kept, and the weights soon stand still."""
     bright = np.arange(32) // 8 % 2 * 200.0
-    noisy = add_noise(np.tile(bright, (32, 1)), 1.0)
+    noisy = add_noise(np.tile(bright, (8, 1)), 1.0)
     config = DenoiseConfig(
         latents=2,
         hidden=(4,),
@@ -483,7 +483,7 @@ def test_all_pixels_missing() -> None:
 @pytest.mark.parametrize("covariance", Covariance)
 @pytest.mark.parametrize("channels", [None, 3])
 def test_missing_pixels_are_filled(covariance: Covariance, channels: int | None) -> None:
-    clean = wave(40, 40, channels=channels)
+    clean = wave(28, 28, channels=channels)
     noisy = add_noise(clean, 15)
     missing = np.random.default_rng(1).random(clean.shape[:2]) < 0.3
     noisy[missing] = np.nan
@@ -642,7 +642,7 @@ def test_impulses_of_an_image_without_noise_are_filled_and_nothing_else() -> Non
 
 
 def test_impulses_are_found_page_by_page() -> None:
-    pages = np.stack([with_hot_pixels(wave(40, 40), 5)[0], add_noise(wave(40, 40), 5)])
+    pages = np.stack([with_hot_pixels(wave(28, 28), 5)[0], add_noise(wave(28, 28), 5)])
     alone = [denoise(page, QUICK).impulses for page in pages]
     assert alone[0] > 0 == alone[1]
     assert denoise_stack(pages, QUICK).impulses == denoise_pages(pages, QUICK).impulses == alone[0]

@@ -12,8 +12,8 @@ from evodenoise import denoise, denoise_tvae, preset_config, train_model
 from evodenoise.errors import EvodenoiseError, ImageError
 from evodenoise.tvae.training import EpochReport
 
-CLEAN = wave(40, 36) / 255
-NOISY = add_noise(wave(40, 36), 20) / 255
+CLEAN = wave(24, 20) / 255
+NOISY = add_noise(wave(24, 20), 20) / 255
 
 
 def test_it_is_the_denoiser_that_we_have() -> None:
@@ -43,17 +43,17 @@ def test_single_precision_stays(dtype: str) -> None:
     assert denoise_tvae(NOISY.astype(dtype), preset="fast").dtype == np.float32
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
-def test_channels_may_lie_anywhere(axis: int) -> None:
-    noisy = add_noise(wave(24, 20, channels=3), 20) / 255
+def test_channels_may_lie_anywhere() -> None:
+    noisy = add_noise(wave(16, 14, channels=3), 20) / 255
     expected = denoise(noisy, "fast").image
-    denoised = denoise_tvae(np.moveaxis(noisy, -1, axis), channel_axis=axis, preset="fast")
-    np.testing.assert_array_equal(np.moveaxis(denoised, axis, -1), expected)
+    for axis in (0, 1, 2, -1, -3):
+        denoised = denoise_tvae(np.moveaxis(noisy, -1, axis), channel_axis=axis, preset="fast")
+        np.testing.assert_array_equal(np.moveaxis(denoised, axis, -1), expected)
 
 
 def test_a_mask_says_what_is_missing() -> None:
     mask = np.zeros(NOISY.shape, bool)
-    mask[10:13, 20:24] = True
+    mask[10:13, 8:12] = True
     spoilt = np.where(mask, 7.0, NOISY)
     denoised = denoise_tvae(spoilt, mask=mask, preset="fast")
     assert np.abs(denoised - CLEAN)[mask].max() < 0.5

@@ -135,6 +135,7 @@ def test_of_pages_the_noisiest_one_tells(capsys: pytest.CaptureFixture[str]) -> 
 # --- clipped values
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_becomes_of_clipped_values_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     clipped = as_dtype(
         add_noise(np.where(np.arange(24) < 12, 250.0, 100.0) * np.ones((20, 1)), 20), "uint8"
@@ -143,7 +144,7 @@ def test_what_becomes_of_clipped_values_is_told(capsys: pytest.CaptureFixture[st
     for option, value in (("", "keep"), ("--clipped restore", "restore")):
         assert the_record(capsys, f"some.png --sigma 20 {option}")["clipped"] == value
         words = {"keep": "kept", "restore": "restored"}[value]
-        assert run(f"some.png in.png -o out --overwrite --sigma 20 {option} {QUICK}") == 0
+        assert run(f"some.png in.png -o out -j 1 --overwrite --sigma 20 {option} {QUICK}") == 0
         assert re.search(rf"some.png: .*, clipped values {words}, ", capsys.readouterr().err)
         assert run(f"some.png --sigma 20 --overwrite {option} {QUICK}") == 0
         assert f" (given), clipped values {words}, " in capsys.readouterr().err
@@ -186,10 +187,11 @@ def test_warnings_stand_in_the_record(
     assert "--sigma" not in str(told)  # there is nothing to advise
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         tifffile.imwrite(f"{name}.tif", NOISY, description="Scope", metadata=None)
-    command = f"a.tif b.tif -o out/ --format png --report r.csv {QUICK}"
+    command = f"a.tif b.tif -o out/ -j 1 --format png --report r.csv {QUICK}"
     assert run(command) == 0
     err = capsys.readouterr().err
     lost = "a PNG file does not keep: tag ImageDescription"
@@ -208,6 +210,7 @@ def test_warnings_of_a_batch_stand_in_its_report(capsys: pytest.CaptureFixture[s
 # --- impulses
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_number_of_impulses_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     pixels = add_noise(wave(40, 40), 5)
     pixels[10, 20] = pixels[30, 5] = 500
@@ -217,7 +220,7 @@ def test_the_number_of_impulses_is_told(capsys: pytest.CaptureFixture[str]) -> N
     assert the_record(capsys, "in.png")["impulses"] == 0
     assert run(f"some.npy --overwrite {QUICK}") == 0
     assert " (estimated), 2 impulses, " in capsys.readouterr().err
-    assert run(f"some.npy in.png -o out/ --report r.csv {QUICK}") == 0
+    assert run(f"some.npy in.png -o out/ -j 1 --report r.csv {QUICK}") == 0
     err = capsys.readouterr().err
     assert re.search(r"some.npy: noise .*, 2 impulses, ", err)
     assert err.count("impulse") == 1

@@ -48,6 +48,7 @@ def copied(shots: Path) -> Path:
     return shots
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.usefixtures("shots")
 def test_a_batch_with_several_reports_and_one_that_goes_on_with_them() -> None:
     Path("noisy/bad.png").write_text("nothing")
@@ -62,7 +63,7 @@ def test_a_batch_with_several_reports_and_one_that_goes_on_with_them() -> None:
     # Going on makes only what is left, and keeps what the page told and showed.
     Path("noisy/bad.png").unlink()
     shutil.copy("noisy/image000.png", "noisy/new.png")
-    assert run(f"noisy -o out --report r.html --report r.jsonl --skip-existing {QUICK}") == 0
+    assert run(f"noisy -o out --report r.html --report r.jsonl --skip-existing -j 1 {QUICK}") == 0
     second = entries("r.html")
     assert list(second) == ["<b>.png", "image000.png", "new.png"]
     for name in ("<b>.png", "image000.png"):

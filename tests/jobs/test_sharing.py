@@ -52,6 +52,7 @@ def test_a_sibling_is_denoised_by_a_kept_model(
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_many_images_share_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shots, out, model = tmp_path / "shots", tmp_path / "out", tmp_path / "kept.model"
     shots.mkdir()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,13 @@ def known(pixels: npt.NDArray[np.generic]) -> tuple[NoiseEstimate, NoiseUncertai
     return noise, noise.uncertainty
 
 
+@cache
+def known_of(
+    make: Callable[[int], Floats], seed: int = 0
+) -> tuple[NoiseEstimate, NoiseUncertainty]:
+    return known(make(seed))
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "level", "most"),
     [
@@ -55,7 +63,7 @@ def test_errors_of_the_level_are_what_is_said(
     """Of the size that is told, be it chance or structure: root mean square over some pictures."""
     errors = []
     for seed in SEEDS:
-        noise, sure = known(make(seed))
+        noise, sure = known_of(make, seed)
         assert noise.kind is kind
         assert noise.level_uncertainty == pytest.approx(sure.level[0] * noise.level)
         assert 0.002 < sure.level[0] < most
@@ -64,7 +72,7 @@ def test_errors_of_the_level_are_what_is_said(
 
 
 def test_gain_and_read_out_of_photons_are_as_far_off_as_said() -> None:
-    readings = [known(photons(seed)) for seed in SEEDS]
+    readings = [known_of(photons, seed) for seed in SEEDS]
     for noise, sure in readings:
         (photon,) = noise.photons or ()
         assert abs(photon.gain / 6 - 1) < 3 * sure.gain[0] < 1
@@ -73,10 +81,10 @@ def test_gain_and_read_out_of_photons_are_as_far_off_as_said() -> None:
 
 
 def test_a_spectrum_has_an_uncertainty_and_white_noise_but_that_of_its_level() -> None:
-    _, sure = known(blurred(0))
+    _, sure = known_of(blurred)
     assert 0.1 < sure.spectrum[0] < 0.6
     assert sure.gain == sure.readout == ()
-    _, sure = known(white(0))
+    _, sure = known_of(white)
     assert sure.gain == sure.readout == sure.spectrum == ()
 
 
@@ -90,7 +98,7 @@ def test_more_pixels_tell_more() -> None:
 
 
 def test_it_follows_the_units() -> None:
-    noise, sure = known(photons(0))
+    noise, sure = known_of(photons)
     other, same = known(1000 * photons(0))
     assert same.level == pytest.approx(sure.level)
     assert same.gain == pytest.approx(sure.gain)
@@ -136,7 +144,7 @@ def test_where_too_little_is_seen_nothing_is_said(pixels: Floats) -> None:
 def test_readings_that_disagree_are_in_doubt() -> None:
     """The uncertainty spans fine and coarse detail."""
     pages = white(0)[None, ..., None]
-    noise = estimate_noise(white(0))
+    noise, _ = known_of(white)
     doubtful = replace(noise, coarse_std=2 * noise.std, consistent=False)
     found = read_uncertainty(pages, np.zeros(pages.shape[:3], bool), doubtful)
     assert found is not None
@@ -148,7 +156,7 @@ def test_noise_that_is_hardly_coloured_may_be_white_and_grain() -> None:
     pages = blurred(0)[None, ..., None]
     doubts = []
     for ratio in (1.0, 0.8, 0.1):
-        noise = estimate_noise(blurred(0))
+        noise, _ = known_of(blurred)
         noise = replace(noise, wavelet_std=ratio * noise.std)
         found = read_uncertainty(pages, np.zeros(pages.shape[:3], bool), noise)
         assert found is not None

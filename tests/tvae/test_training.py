@@ -263,7 +263,7 @@ def test_e_steps_beside_gradient_steps_learn_as_much(threads: Callable[[int], No
     bounds = []
     for count in (1, 2, 3):
         threads(count)
-        runs = [train(noisy_waves(), replace(QUICK, epochs=20), seed) for seed in range(4)]
+        runs = [train(noisy_waves(), replace(QUICK, epochs=10), seed) for seed in range(4)]
         bounds.append([reports[-1].free_energy for _, _, reports in runs])
     alone, *beside = torch.tensor(bounds)
     assert (alone[:, None] != torch.stack(beside).T).all()
@@ -353,7 +353,7 @@ def test_bars_are_found() -> None:
         evolution=EvolutionConfig(parents=3, offspring=3),
         learning_rate=LearningRateConfig(maximum=3e-3, minimum=1e-4),
     )
-    runs = [train(patches, config, seed) for seed in range(4)]
+    runs = [train(patches, config, seed) for seed in range(3)]
     model, _, reports = max(runs, key=lambda run: run[2][-1].free_energy)
     with torch.no_grad():
         found = model.decoder(pack_states(torch.eye(8))).mean
