@@ -205,5 +205,5 @@ def cut_members(image: Tensor, patch_size: int, positions: Tensor) -> Tensor:
 
 def add_groups(average: PatchAverage, positions: Tensor, patches: Tensor, weights: Tensor) -> None:
     """Add groups of patches (G, M, D) with one weight a group (G,)."""
-    spread = weights[:, None, None].expand_as(patches).flatten(0, 1)
-    average.add(positions.flatten(), patches.flatten(0, 1), spread)
+    each = weights[:, None].expand(positions.shape).reshape(-1, 1)
+    average.add(positions.flatten(), patches.flatten(0, 1), each)

@@ -114,6 +114,25 @@ def test_parts_in_any_order_average_like_the_whole(drawn: tuple[Tensor, int]) ->
     torch.testing.assert_close(average.image(), merge_patches(estimates, image.shape, p))
 
 
+@every_image
+@quick
+def test_a_weight_of_a_patch_is_that_of_all_its_pixels(drawn: tuple[Tensor, int]) -> None:
+    """Both kinds of weights may be added to one image."""
+    image, p = drawn
+    grid = PatchGrid(image.shape, p)
+    estimates = torch.randn(grid.patches, grid.pixels, dtype=torch.float64)
+    weights = torch.rand(grid.patches, 1, dtype=torch.float64) + 0.1
+    pixelwise, patchwise = (
+        PatchAverage(grid, torch.float64, torch.device("cpu")) for _ in range(2)
+    )
+    for positions in torch.randperm(grid.patches).split(5):
+        some, own = estimates[positions], weights[positions]
+        pixelwise.add(positions, some, own.expand_as(some))
+        patchwise.add(positions, some, own.expand_as(some) if 0 in positions else own)
+    torch.testing.assert_close(patchwise.image(), pixelwise.image())
+    torch.testing.assert_close(patchwise.weight(), pixelwise.weight())
+
+
 def test_what_no_patch_covers_is_nan() -> None:
     average = PatchAverage(PatchGrid((4, 6, 1), 4), torch.float32, torch.device("cpu"))
     average.add(torch.tensor([0]), torch.full((1, 16), 3.0))
