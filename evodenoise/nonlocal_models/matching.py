@@ -185,9 +185,7 @@ def _match_blocks(
     return (corner + chosen // width * grid.columns + chosen % width).flatten(0, 1)
 
 
-def _reach(
-    corners: Places, radius: int, count: int
-) -> tuple[npt.NDArray[np.float32], Places, int]:
+def _reach(corners: Places, radius: int, count: int) -> tuple[npt.NDArray[np.float32], Places, int]:
     """Find what reference patches reach along one axis, of `count` places: corners (B, R).
 
     Returns 0 for a block's places that each can reach and infinity for others, (B, R, P), the
