@@ -203,11 +203,9 @@ class DenoiseConfig:
         ``keep``: tones are the means of what is recorded, as those of clipped frames averaged;
         ``restore``: of values before they were clipped, so that near black and white, too, they
         carry no bias.
-    patch_step : int
-        Distance in pixels of the patches that the image is put together from, at most half
-        their side.
-    staggered : bool
-        Whether every second one of these is left out, as on the squares of a chess-board.
+    rebuilt_every : int
+        One patch in so many is rebuilt, for the image to be put together from, spread evenly; at
+        most a quarter of the pixels of a patch.
     refinement : Refinement
         Local models on groups of similar patches: ``gaussian``: with a Gaussian prior from
         the first estimate; ``full``: averaged with low-rank models, in colour of the brightness,
@@ -277,8 +275,7 @@ class DenoiseConfig:
     offset: float | None = None
     strength: float = 1.0
     clipped: Clipped = Clipped.KEEP
-    patch_step: int = 1
-    staggered: bool = False
+    rebuilt_every: int = 1
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)
@@ -305,7 +302,7 @@ class DenoiseConfig:
     @property
     def rebuilt_share(self) -> float:
         """Share of an image's patches that it is put together from."""
-        return 1 / (self.patch_step**2 * (1 + self.staggered))
+        return 1 / self.rebuilt_every
 
     def __post_init__(self) -> None:
         if self.patch_size is not None:
@@ -324,7 +321,7 @@ class DenoiseConfig:
         for added in self.group_sizes:
             demand_whole("group size", added, -2, 8)
         for name in (
-            "patch_step",
+            "rebuilt_every",
             "group_step",
             "lattices",
             "batch_size",

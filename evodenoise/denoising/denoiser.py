@@ -1,6 +1,5 @@
 """Images on one device: train on some of their patches, rebuild them from all, refine."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from evodenoise.noise.spectrum import NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import PASSES, refine
 from evodenoise.patches.aggregation import PatchAggregator
 from evodenoise.patches.grid import PatchGrid
-from evodenoise.patches.lattices import choose_lattices, covering_lattice, interleave
+from evodenoise.patches.lattices import CoveringLattice, choose_lattices, interleave
 from evodenoise.patches.source import PatchSource
 from evodenoise.tvae.batches import choose_batch_size, choose_workers, in_batches
 from evodenoise.tvae.gaps import concatenate_patches
@@ -182,8 +181,7 @@ class Denoiser:
             config=replace(
                 self.config,
                 settling_rounds=1,
-                staggered=False,
-                patch_step=self.sources[0].grid.patch_size,  # or half of it, if that is the most
+                rebuilt_every=self.sources[0].grid.pixels,  # or what is the most
             ),
             deadline=None,
             generator=torch.Generator(device).manual_seed(0),  # its own: that of the run goes on
@@ -324,20 +322,12 @@ class Denoiser:
     def _rebuilt(self, source: PatchSource) -> Tensor:
         """List the patches (N,) that an image is put together from."""
         # Every pixel is covered by several of them.
-        grid = source.grid
-        return covering_lattice(grid, self._step(grid), staggered=self.config.staggered)
-
-    def _step(self, grid: PatchGrid) -> int:
-        return max(1, min(self.config.patch_step, grid.patch_size // 2))
+        return CoveringLattice.of(source.grid, self.config.rebuilt_every).positions(source.grid)
 
     def _needed(self, grid: PatchGrid, places: Tensor) -> Tensor:
         """Tell which of the patches (N,) an image needs even if there is no time for the others."""
-        step = self._step(grid) * (1 + self.config.staggered)
-        wide = step * math.ceil(grid.patch_size / (2 * step))
-        rows, columns = places // grid.columns, places % grid.columns
-        down = (rows % wide == 0) | (rows == grid.rows - 1)
-        across = (columns % wide == 0) | (columns == grid.columns - 1)
-        return down & across
+        lattice = CoveringLattice.of(grid, self.config.rebuilt_every)
+        return lattice.thinned(grid.patch_size).holds(grid, places)
 
     def _rebuilt_by(self) -> float | None:
         """When the first estimate is to be done; the rest of the time is for refining it."""

@@ -121,7 +121,7 @@ def gaussian_groups(
             found, variances = _few_members(centred, about - mean, noise_variance)
         else:
             found, variances = _many_members(centred, about - mean, noise_variance, relative)
-        return members, found + mean, 1 / (variances.mean(1) + WEIGHT_FLOOR)
+        return members, found + mean, 1 / (variances + WEIGHT_FLOOR)
 
     work = GroupWork(count_groups(grid, settings.step), 1, 1, on_share)
     for groups in match_groups(pilot, settings):
@@ -139,15 +139,19 @@ def _many_members(
     """Denoise groups by their covariances.
 
     Takes the pilot's members about their mean (G, M, D), noisy ones, sigma^2 and R. Returns the
-    posterior means of the noisy ones, and the variance of each pixel over sigma^2, (G, D).
+    posterior means of the noisy ones, and the mean variance of a pixel over sigma^2, (G,).
     """
-    covariance = centred.transpose(1, 2) @ centred / centred.shape[1]
+    covariance = centred.mT @ centred / centred.shape[1]
     noise = _above_rounding(noise_variance, torch.diagonal(covariance, dim1=1, dim2=2))
-    own = torch.eye(covariance.shape[1]).to(covariance) if relative is None else relative
-    factor = torch.linalg.cholesky(covariance + noise * own)
-    gain = torch.cholesky_solve(covariance, factor)  # (G, D, D), (S + sigma^2 R)^-1 S
-    left = gain if relative is None else relative @ gain
-    return deviations @ gain, torch.diagonal(left, dim1=1, dim2=2)
+    own = torch.eye(covariance.shape[1]).to(covariance)
+    factor = torch.linalg.cholesky(covariance + noise * (own if relative is None else relative))
+    inverse = noise * torch.cholesky_inverse(factor)  # sigma^2 (S + sigma^2 R)^-1, (G, D, D)
+    if relative is None:
+        gain = left = own - inverse
+    else:
+        gain = own - inverse @ relative
+        left = relative @ gain
+    return deviations @ gain, torch.diagonal(left, dim1=1, dim2=2).mean(1)
 
 
 def _few_members(
@@ -155,12 +159,14 @@ def _few_members(
 ) -> tuple[Tensor, Tensor]:
     """Do the same for white noise by the products of members."""
     count = centred.shape[1]
-    products = centred @ centred.transpose(1, 2) / count
+    products = centred @ centred.mT / count
     noise = _above_rounding(noise_variance, torch.diagonal(products, dim1=1, dim2=2))
     products.diagonal(dim1=1, dim2=2).add_(noise[:, :, 0])
-    solved = torch.cholesky_solve(centred / count, torch.linalg.cholesky(products))  # (G, M, D)
-    found = (deviations @ centred.transpose(1, 2)) @ solved
-    return found, (centred * solved).sum(1)
+    factor = torch.linalg.cholesky(products)  # L
+    # (L^-1 C)^T, (G, D, M): its products are C^T (L L^T)^-1 C.
+    root = torch.linalg.solve_triangular(factor.mT, centred.mT, upper=True, left=False)
+    found = (deviations @ root / count) @ root.mT
+    return found, root.square().mean(1).sum(1) / count
 
 
 def _above_rounding(noise_variance: float, variances: Tensor) -> Tensor:

@@ -162,8 +162,8 @@ def _match_blocks(
     def there(places: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(places).to(device)
 
-    far_rows, tops, height = _reach(rows[None], settings.radius, grid.rows)
-    far_columns, lefts, width = _reach(columns, settings.radius, grid.columns)
+    down, tops, height = _reach(rows[None], settings.radius, grid.rows)
+    across, lefts, width = _reach(columns, settings.radius, grid.columns)
     top, blocks = int(tops[0, 0]), len(columns)
     strip = image[top : top + height + size - 1]
     strip = strip - strip.mean((0, 1))  # the squares are small: little is lost by their differences
@@ -174,28 +174,30 @@ def _match_blocks(
     references = there(inside.reshape(blocks, -1, 1))
     led = candidates.gather(1, references.expand(-1, -1, candidates.shape[2]))
     # |a - b|^2 without |a|^2, which is the same for all candidates of a reference a.
-    squares = candidates.square().sum(2)[:, None]
-    costs = torch.baddbmm(squares, led, candidates.transpose(1, 2), alpha=-2)
-    far = there(far_rows)[:, :, None, :, None] | there(far_columns)[:, None, :, None]
-    costs.masked_fill_(far.view(costs.shape), torch.inf)
+    squares = candidates.square().sum(2).view(blocks, 1, 1, height, width)
+    # (B, R, C, height, width), infinite out of reach: of rows first, which are fewer values.
+    costs = squares + there(down)[:, :, None, :, None] + there(across)[:, None, :, None]
+    costs = costs.view(blocks, references.shape[1], -1)
+    costs.baddbmm_(led, candidates.mT, alpha=-2)
     costs.scatter_(2, references, -torch.inf)  # each leads its own group
     chosen = costs.topk(settings.members, dim=2, largest=False).indices
     corner = there(top * grid.columns + lefts)[..., None]
     return (corner + chosen // width * grid.columns + chosen % width).flatten(0, 1)
 
 
-def _reach(corners: Places, radius: int, count: int) -> tuple[npt.NDArray[np.bool_], Places, int]:
+def _reach(corners: Places, radius: int, count: int) -> tuple[npt.NDArray[np.float32], Places, int]:
     """Find what reference patches reach along one axis, of `count` places: corners (B, R).
 
-    Returns which of a block's places are out of reach of each, (B, R, P), the first place of each
-    block, (B, 1), and their number P, the same for all blocks.
+    Returns 0 for a block's places that each can reach and infinity for others, (B, R, P), the
+    first place of each block, (B, 1), and their number P, the same for all blocks.
     """
     first = np.maximum(corners[:, :1] - radius, 0)
     end = np.minimum(corners[:, -1:] + radius + 1, count)
     length = int((end - first).max())
     first = np.minimum(first, count - length)
     places = first + np.arange(length)
-    return np.abs(corners[..., None] - places[:, None]) > radius, first, length
+    far = np.abs(corners[..., None] - places[:, None]) > radius
+    return np.where(far, np.float32(np.inf), np.float32(0)), first, length
 
 
 def cut_members(image: Tensor, patch_size: int, positions: Tensor) -> Tensor:
@@ -205,5 +207,5 @@ def cut_members(image: Tensor, patch_size: int, positions: Tensor) -> Tensor:
 
 def add_groups(average: PatchAverage, positions: Tensor, patches: Tensor, weights: Tensor) -> None:
     """Add groups of patches (G, M, D) with one weight a group (G,)."""
-    spread = weights[:, None, None].expand_as(patches).flatten(0, 1)
-    average.add(positions.flatten(), patches.flatten(0, 1), spread)
+    each = weights[:, None].expand(positions.shape).reshape(-1, 1)
+    average.add(positions.flatten(), patches.flatten(0, 1), each)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from evodenoise.patches.grid import PatchGrid
 from evodenoise.patches.source import PatchSource
@@ -52,18 +53,35 @@ class PatchAverage:
         self.grid = grid
         height, width, channels = grid.shape
         self.total = torch.zeros(height * width * channels, dtype=dtype, device=device)
-        self.weight = torch.zeros_like(self.total)
+        self.pixel_weights = torch.zeros_like(self.total)
+        self.patch_weights = torch.zeros(grid.patches, dtype=dtype, device=device)
 
     def add(self, positions: Tensor, patches: Tensor, weights: Tensor | None = None) -> None:
-        """Add patches (N, D) at their positions (N,) with weights (N, D), 1 by default."""
+        """Add patches (N, D) at their positions (N,).
+
+        Weights are of their pixels, (N, D), or of whole patches, (N, 1); 1 by default.
+        """
         values = self.grid.values(positions).flatten()
-        weights = torch.ones_like(patches) if weights is None else weights
-        self.total.index_add_(0, values, (weights * patches).flatten())
-        self.weight.index_add_(0, values, weights.flatten())
+        weights = torch.ones_like(patches[:, :1]) if weights is None else weights
+        self.total.scatter_add_(0, values, (weights * patches).flatten())
+        if weights.shape[1] == 1:
+            # All its pixels have it: it is noted once, and spread at the end.
+            self.patch_weights.index_add_(0, positions, weights[:, 0])
+        else:
+            self.pixel_weights.scatter_add_(0, values, weights.flatten())
+
+    def weight(self) -> Tensor:
+        """Sum up the weights of each value, in the order of the flattened image."""
+        beyond, channels = self.grid.patch_size - 1, self.grid.shape[2]
+        spread = self.patch_weights.view(1, self.grid.rows, self.grid.columns)
+        spread = pad(spread, (beyond, beyond, beyond, beyond))
+        for window in ((beyond + 1, 1), (1, beyond + 1)):
+            spread = avg_pool2d(spread, window, stride=1, divisor_override=1)
+        return self.pixel_weights + spread.flatten().repeat_interleave(channels)
 
     def image(self) -> Tensor:
         """Return the average (Y, X, C); nan where no patch has been added."""
-        return (self.total / self.weight).view(*self.grid.shape)
+        return (self.total / self.weight()).view(*self.grid.shape)
 
 
 @dataclass(frozen=True)
@@ -123,17 +141,17 @@ class PatchAggregator:
         patches = coefficients @ self.source.basis.T
         values = self.source.grid.values(positions)
         self.average.add(positions, patches, weights)
-        self.variance.index_add_(0, values.flatten(), (weights * variance).flatten())
+        self.variance.scatter_add_(0, values.flatten(), (weights * variance).flatten())
         # Counted from the noisy pixel, which is near: squares of the estimates themselves would
         # leave rounding errors.
         distance = (patches - self.source.image.flatten()[values]).square()
-        self.distance.index_add_(0, values.flatten(), (weights * distance).flatten())
+        self.distance.scatter_add_(0, values.flatten(), (weights * distance).flatten())
 
     def aggregate(self) -> Aggregate:
         """Return what has been put together."""
-        image = self.average.image()
+        image, weight = self.average.image(), self.average.weight()
         variance, distance = (
-            (total / self.average.weight).view_as(image) for total in (self.variance, self.distance)
+            (total / weight).view_as(image) for total in (self.variance, self.distance)
         )
         disagreement = distance - (image - self.source.image).square()
         return Aggregate(image, variance, disagreement.clamp(min=0))

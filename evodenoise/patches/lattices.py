@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -66,28 +68,70 @@ def interleave(lattices: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return [lattice for lattice in joined if len(lattice)]
 
 
-def covering_lattice(grid: PatchGrid, step: int, *, staggered: bool = False) -> Tensor:
-    """List positions that are spread evenly and cover the image.
+@dataclass(frozen=True)
+class CoveringLattice:
+    """Patches spread evenly over an image, which they cover.
 
-    Parameters
+    Rows are shifted against each other: some patches begin in each row of pixels, and none is near
+    another. One patch in 8 makes as good an image as one in 4 on a lattice of squares.
+
+    Attributes
     ----------
-    grid : PatchGrid
-        All positions.
-    step : int
-        Distance of the rows, and of the columns, in pixels; the last ones are among them.
-    staggered : bool
-        Leave out every second position, but for those at the border.
-
-    Returns
-    -------
-    Tensor of int64, shape (N,)
-        Their numbers.
+    rows, columns : int
+        Distance of the rows, and of the patches of a row, in pixels.
+    shift : int
+        How far a row begins to the left of the row of pixels above.
+    border : int
+        Distance of the patches along the borders, with the corners among them.
     """
-    rows, columns = (torch.from_numpy(each) for each in grid.corners(step))
-    places = rows[:, None] * grid.columns + columns
-    if not staggered:
-        return places.flatten()
-    down, across = torch.arange(len(rows))[:, None], torch.arange(len(columns))
-    kept = (down + across) % 2 == 0
-    kept[[0, -1]] = kept[:, [0, -1]] = True
-    return places[kept]
+
+    rows: int
+    columns: int
+    shift: int
+    border: int
+
+    @classmethod
+    def of(cls, grid: PatchGrid, every: int) -> "CoveringLattice":
+        """Choose one patch in so many, at most a quarter of the pixels of a patch."""
+        every = min(every, (grid.patch_size // 2) ** 2) or 1
+        return cls(1, every, _best_shift(every), math.isqrt(every))
+
+    def thinned(self, patch_size: int) -> "CoveringLattice":
+        """Leave out rows, and patches of a row, that the rest can cover the image without."""
+        half = math.ceil(patch_size / 2)
+        return replace(
+            self,
+            rows=half if self.columns <= patch_size else 1,
+            columns=self.columns * max(1, half // self.columns),
+            border=self.border * (half // self.border),
+        )
+
+    def holds(self, grid: PatchGrid, positions: Tensor) -> Tensor:
+        """Tell which positions (N,) are on the lattice: (N,)."""
+        row, column = positions // grid.columns, positions % grid.columns
+        inner = (row % self.rows == 0) & ((column + self.shift * row) % self.columns == 0)
+        last_row, last_column = row == grid.rows - 1, column == grid.columns - 1
+        along = (column % self.border == 0) | last_column
+        down = (row % self.border == 0) | last_row
+        edge = ((row == 0) | last_row) & along | ((column == 0) | last_column) & down
+        return inner | edge
+
+    def positions(self, grid: PatchGrid) -> Tensor:
+        """List the positions on the lattice (N,), row-major."""
+        every = torch.arange(grid.patches)
+        return every[self.holds(grid, every)]
+
+
+@cache
+def _best_shift(every: int) -> int:
+    """Find the shift of rows that puts patches furthest apart, one in so many."""
+    return max(range(every), key=lambda shift: _nearest(every, shift))
+
+
+def _nearest(every: int, shift: int) -> int:
+    """Return the squared distance of neighbours in a lattice of rows with that shift."""
+    lengths = [every**2]
+    for row in range(1, every):
+        across = row * shift % every
+        lengths.append(row**2 + min(across, every - across) ** 2)
+    return min(lengths)

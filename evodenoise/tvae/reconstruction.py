@@ -111,10 +111,14 @@ class Reconstructor:
         PatchEstimate
             Clean patches.
         """
-        current = self.e_step.evaluate(patches, self._start(patches, known))
+        trained = None if self.trained is None or known is None else self.trained.states[known]
+        # Others start from what suits them most in the codebook: it has nothing more to offer.
+        pool = self.codebook if trained is not None and self.config.evolution.migrants else None
+        start = self._nearest(patches) if trained is None else trained
+        current = self.e_step.evaluate(patches, start)
         level = truncated_free_energy(current.log_joints).mean()
         for left in reversed(range(self.config.settling_rounds)):
-            current, _ = self.e_step(patches, current, migrant_pool=self._migrant_pool())
+            current, _ = self.e_step(patches, current, migrant_pool=pool)
             if not left:
                 break
             reached = truncated_free_energy(current.log_joints).mean()
@@ -130,17 +134,11 @@ class Reconstructor:
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
 
-    def _start(self, patches: Observations, known: Tensor | None) -> Tensor:
-        """Take the trained states of known patches, and the best of the codebook for others."""
-        if self.trained is None or known is None:
-            return nearest_states(self.model, patches, self.codebook, self.config.states)
-        return self.trained.states[known]
+    def _nearest(self, patches: Observations) -> Tensor:
+        return nearest_states(self.model, patches, self.codebook, self.config.states)
 
     def _most_ones(self, current: VariationalStates) -> Tensor:
         return count_ones(current.states, self.model.latents).max()
-
-    def _migrant_pool(self) -> Tensor | None:
-        return self.codebook if self.config.evolution.migrants else None
 
 
 def nearest_states(

@@ -34,10 +34,10 @@ def test_huge_images_are_rebuilt_and_refined_at_less_cost(name: str) -> None:
     full = PRESETS[name].config
     quick = Refinement.GAUSSIAN if name == "fast" else Refinement.QUICK
     assert preset_config(name, (2000, 3000)) == replace(
-        full, refinement=quick, patch_step=2, group_step=full.group_step + 1
+        full, refinement=quick, rebuilt_every=5, group_step=full.group_step + 1
     )
     colour = preset_config(name, (2000, 3000, 3))
-    assert (colour.refinement, colour.rebuilt_share) == (quick, 1 / 4)
+    assert (colour.refinement, colour.rebuilt_share) == (quick, 1 / 5)
     assert colour.group_step == full.group_step + 1
 
 
@@ -51,7 +51,7 @@ def test_colour_has_settings_of_its_own(name: str) -> None:
 def test_balanced_colour_is_trained_longer_and_rebuilt_and_refined_at_less_cost() -> None:
     gray, colour = (preset_config("balanced", (256, 256, *rest)) for rest in ((), (3,)))
     assert colour.epochs > gray.epochs
-    assert colour.rebuilt_share == gray.rebuilt_share / 2
+    assert (gray.rebuilt_share, colour.rebuilt_share) == (1, 1 / 3)
     assert (gray.refinement, colour.refinement) == (Refinement.FULL, Refinement.QUICK)
     assert colour.group_step > gray.group_step
 

@@ -18,6 +18,8 @@ from evodenoise.denoising.scaling import Scaling
 from evodenoise.noise.spectrum import FREQUENCIES, NoiseSpectrum
 from evodenoise.nonlocal_models.refinement import refine
 from evodenoise.patches.aggregation import PatchAggregator
+from evodenoise.patches.grid import PatchGrid
+from evodenoise.patches.lattices import CoveringLattice
 from evodenoise.patches.source import PatchSource
 
 NOISE_STD = 25.0
@@ -72,38 +74,37 @@ def test_estimates_are_weighted_by_their_precision(
         )
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 9])
+@pytest.mark.parametrize("rebuilt_every", [1, 2, 4, 1000])
 @pytest.mark.parametrize("channels", [None, 3])
-def test_patches_on_a_lattice_cover_every_pixel(
-    added: Added, step: int, channels: int | None
+def test_few_patches_make_nearly_the_same_image(
+    added: Added, rebuilt_every: int, channels: int | None
 ) -> None:
     """Further apart than half a patch they would leave some pixels to one patch only."""
-    result = run(replace(CONFIG, patch_step=step), channels=channels)
+    result = run(replace(CONFIG, rebuilt_every=rebuilt_every), channels=channels)
     positions = sorted(torch.cat([part[0] for part in added]).tolist())
-    rows, columns = (sorted({*range(0, last, min(step, 2)), last}) for last in (15, 19))
-    assert positions == [row * 20 + column for row in rows for column in columns]
+    grid = PatchGrid((20, 24, channels or 1), 5)
+    assert positions == CoveringLattice.of(grid, rebuilt_every).positions(grid).tolist()
     assert np.isfinite(result.image).all()
     added.clear()
     every = run(CONFIG, channels=channels)
     assert np.abs(result.image - every.image).mean() < 0.25 * NOISE_STD
-    if step == 1:
+    if rebuilt_every == 1:
         np.testing.assert_array_equal(result.image, every.image)
 
 
 @pytest.mark.parametrize("shape", [(20, 24), (5, 33), (21, 6)])
-@pytest.mark.parametrize(("step", "staggered"), [(1, False), (1, True), (2, False)])
+@pytest.mark.parametrize("rebuilt_every", [1, 2, 4])
 @pytest.mark.parametrize("late", [True, False])
 def test_patches_that_are_rebuilt_cover_the_image(
     added: Added,
     monkeypatch: pytest.MonkeyPatch,
     late: bool,
-    step: int,
-    staggered: bool,
+    rebuilt_every: int,
     shape: tuple[int, int],
 ) -> None:
     """Without time, only the few that are needed for that are."""
     monkeypatch.setattr(Pace, "late", lambda *_: late)
-    config = replace(CONFIG, patch_step=step, staggered=staggered, time_limit=1000.0)
+    config = replace(CONFIG, rebuilt_every=rebuilt_every, time_limit=1000.0)
     result = denoise(add_noise(wave(*shape), NOISE_STD), config, rng=0)
     positions = torch.cat([part[0] for part in added])
     rows, columns = np.divmod(positions.numpy(), shape[1] - 4)

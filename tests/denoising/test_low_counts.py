@@ -97,7 +97,9 @@ def test_few_photons_come_out_better_than_as_they_are(
 
 def test_a_model_of_few_photons_serves_a_sibling() -> None:
     clean = steps(side=128)
-    quick = replace(CONFIG, lattice_patches=1024, batch_size=512, patch_step=3, settling_rounds=2)
+    quick = replace(
+        CONFIG, lattice_patches=1024, batch_size=512, rebuilt_every=9, settling_rounds=2
+    )
     model = train_model(counted(clean)[None], quick, rng=0)
     assert (model.share < 1, model.scales) == (True, 3)
     sibling = counted(clean, seed=1)

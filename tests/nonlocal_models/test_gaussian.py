@@ -46,6 +46,17 @@ def test_every_member_gets_its_posterior_mean_weighted_by_the_precision(
     np.testing.assert_allclose(estimate.numpy(), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("settings", [GroupSettings(4, 20, 8), GroupSettings(7, 25, 8)])
+def test_rounding_errors_stay_far_below_little_noise(settings: GroupSettings) -> None:
+    """Of groups with many members and with few, whose covariances are all but singular."""
+    rng = np.random.default_rng(0)
+    pilot = np.kron(rng.normal(size=(6, 6)), np.ones((4, 4))) + rng.normal(0, 1e-3, (24, 24))
+    noisy = pilot + rng.normal(0, 1e-2, pilot.shape)
+    exact = gaussian_groups(*(tensor(each).double() for each in (noisy, pilot)), 1e-4, settings)
+    single = gaussian_groups(tensor(noisy), tensor(pilot), 1e-4, settings)
+    assert float((single - exact).square().mean().sqrt()) < 1e-2 * 1e-2
+
+
 def test_the_mean_of_a_group_may_be_told_by_noisy_members_in_part() -> None:
     noisy, pilot = np.random.default_rng(0).normal(size=(2, 9, 9, 1))
     images = tensor(noisy), tensor(pilot)

@@ -79,6 +79,14 @@ def test_the_type_stays(dtype: torch.dtype) -> None:
     assert merge_patches(patches, image.shape, 4).dtype is dtype
 
 
+def test_a_channel_of_an_image_is_an_image() -> None:
+    """It is a view, whose values are not one behind the other."""
+    image = torch.arange(6 * 7 * 3.0).view(6, 7, 3)
+    for channel in range(3):
+        view = image[..., channel : channel + 1]
+        assert torch.equal(extract_patches(view, 3), extract_patches(view.contiguous(), 3))
+
+
 def test_the_image_is_not_touched() -> None:
     image = torch.arange(48.0).view(6, 8, 1)
     before = image.clone()
@@ -112,6 +120,25 @@ def test_parts_in_any_order_average_like_the_whole(drawn: tuple[Tensor, int]) ->
     for positions in torch.randperm(grid.patches).split(5):
         average.add(positions, estimates[positions])
     torch.testing.assert_close(average.image(), merge_patches(estimates, image.shape, p))
+
+
+@every_image
+@quick
+def test_a_weight_of_a_patch_is_that_of_all_its_pixels(drawn: tuple[Tensor, int]) -> None:
+    """Both kinds of weights may be added to one image."""
+    image, p = drawn
+    grid = PatchGrid(image.shape, p)
+    estimates = torch.randn(grid.patches, grid.pixels, dtype=torch.float64)
+    weights = torch.rand(grid.patches, 1, dtype=torch.float64) + 0.1
+    pixelwise, patchwise = (
+        PatchAverage(grid, torch.float64, torch.device("cpu")) for _ in range(2)
+    )
+    for positions in torch.randperm(grid.patches).split(5):
+        some, own = estimates[positions], weights[positions]
+        pixelwise.add(positions, some, own.expand_as(some))
+        patchwise.add(positions, some, own.expand_as(some) if 0 in positions else own)
+    torch.testing.assert_close(patchwise.image(), pixelwise.image())
+    torch.testing.assert_close(patchwise.weight(), pixelwise.weight())
 
 
 def test_what_no_patch_covers_is_nan() -> None:
