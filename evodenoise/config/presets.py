@@ -41,9 +41,9 @@ COLOUR_POSTERIOR_MASS = 0.99
 MOST_LOW_RANK_PIXELS = 500_000
 """In larger images low-rank groups are fewer, an eighth of the work."""
 
-SPARSE, COLOUR_SPARSE = 5, 3
-"""Of larger images one patch in so many is rebuilt, a fifth of the work; of smaller ones in colour
-a third, for less than 0.003 dB. There one in 5 costs 0.002 to 0.007 dB more."""
+SPARSE = 5
+"""Of larger images, and in `fast`, one patch in so many is rebuilt. In others one in 3 is, for less
+than 0.004 dB; one in 5 would cost small colour images up to 0.007 dB."""
 
 MORE_GROUP_STEP = 1
 """In larger images groups are one pixel further apart."""
@@ -96,7 +96,6 @@ PRESETS: Mapping[str, Preset] = {
         colour={
             "refinement": Refinement.QUICK,
             "epochs": COLOUR_EPOCHS,
-            "rebuilt_every": COLOUR_SPARSE,
             "group_step": 4,
         },
     ),
@@ -104,6 +103,7 @@ PRESETS: Mapping[str, Preset] = {
         "the best picture",
         DenoiseConfig(
             epochs=120,
+            rebuilt_every=1,
             posterior_mass=0.99,
             states=8,
             evolution=EvolutionConfig(parents=3),
@@ -120,6 +120,7 @@ PRESETS: Mapping[str, Preset] = {
             covariance=Covariance.NONE,
             refinement=Refinement.NONE,
             patch_size=8,
+            rebuilt_every=1,
             latents=64,
             hidden=(64,),
             states=200,

@@ -275,7 +275,7 @@ class DenoiseConfig:
     offset: float | None = None
     strength: float = 1.0
     clipped: Clipped = Clipped.KEEP
-    rebuilt_every: int = 1
+    rebuilt_every: int = 3
     refinement: Refinement = Refinement.FULL
     group_step: int = 3
     group_sizes: tuple[int, ...] = (0,)

@@ -48,10 +48,10 @@ def test_colour_has_settings_of_its_own(name: str) -> None:
     assert preset_config(name, (256, 256, 3)) == expected
 
 
-def test_balanced_colour_is_trained_longer_and_rebuilt_and_refined_at_less_cost() -> None:
+def test_balanced_colour_is_trained_longer_and_refined_at_less_cost() -> None:
     gray, colour = (preset_config("balanced", (256, 256, *rest)) for rest in ((), (3,)))
     assert colour.epochs > gray.epochs
-    assert (gray.rebuilt_share, colour.rebuilt_share) == (1, 1 / 3)
+    assert gray.rebuilt_share == colour.rebuilt_share == 1 / 3
     assert (gray.refinement, colour.refinement) == (Refinement.FULL, Refinement.QUICK)
     assert colour.group_step > gray.group_step
 

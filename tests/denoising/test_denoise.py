@@ -28,6 +28,7 @@ from evodenoise.tvae.training import EpochReport
 
 QUICK = DenoiseConfig(
     patch_size=5,
+    rebuilt_every=1,
     latents=16,
     hidden=(16,),
     states=4,

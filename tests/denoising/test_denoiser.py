@@ -24,6 +24,7 @@ from evodenoise.patches.source import PatchSource
 
 NOISE_STD = 25.0
 CONFIG = DenoiseConfig(
+    rebuilt_every=1,
     patch_size=5,
     latents=16,
     hidden=(16,),
