@@ -42,7 +42,8 @@ def test_the_sum_mixes_what_the_model_promises_and_what_the_residual_lacks(
     found = error_variance(variance, disagreement, residual, VARIANCE, refinement)
     promised = variance.mean((0, 1)) / VARIANCE
     small = SMALL if shape[2] == 1 else 1.0
-    expected = LEVELS[refinement] * small * promised**1.1 * lacking**0.1 * VARIANCE
+    beyond = (lacking / promised).clamp(min=1)
+    expected = LEVELS[refinement] * small * promised**1.1 * lacking**0.1 * beyond**0.3 * VARIANCE
     torch.testing.assert_close(found.mean((0, 1)), TAILS * expected)
     assert (found > 0).all()
 
@@ -63,6 +64,7 @@ def test_a_residual_is_believed_within_limits(lacking: float, believed: float) -
     found = error_variance(variance, disagreement * 0, residual, VARIANCE, Refinement.FULL)
     promised = float(variance.mean()) / VARIANCE
     expected = TAILS * LEVELS[Refinement.FULL] * SMALL * promised**1.2 * believed**0.1
+    expected *= max(1.0, believed) ** 0.3
     beyond = max(0.0, 1 - lacking - 1.1 - expected)
     assert float(found.mean()) / VARIANCE == pytest.approx(expected + beyond, rel=1e-3)
 
