@@ -66,9 +66,10 @@ class Rebuilt:
     image : Tensor, shape (Y, X, C)
         Posterior mean.
     variance : Tensor, shape (Y, X, C)
-        Weighted mean of the posterior variances of the patches that cover a pixel.
+        Weighted mean of the posterior variances of the patches that cover a pixel, without the
+        pattern of those that were rebuilt.
     disagreement : Tensor, shape (Y, X, C)
-        Weighted variance of what these patches say of it.
+        Weighted variance of what these patches say of it, without that pattern.
     free_energy : float
         Mean over the patches that were put together, in nats per patch.
     """
@@ -315,19 +316,21 @@ class Denoiser:
             some = rebuilt[(places[rebuilt] >= 0) == acquainted]
             if len(some):
                 size = in_batches(some, size, estimate, add, workers=workers)
-        whole = aggregator.aggregate()
-        bound = float(bounds) / estimates
-        return Rebuilt(whole.image, whole.variance, whole.disagreement, bound)
+        whole, lattice = aggregator.aggregate(), self._lattice(source.grid)
+        variance, disagreement = map(lattice.even_out, (whole.variance, whole.disagreement))
+        return Rebuilt(whole.image, variance, disagreement, float(bounds) / estimates)
 
     def _rebuilt(self, source: PatchSource) -> Tensor:
         """List the patches (N,) that an image is put together from."""
         # Every pixel is covered by several of them.
-        return CoveringLattice.of(source.grid, self.config.rebuilt_every).positions(source.grid)
+        return self._lattice(source.grid).positions(source.grid)
+
+    def _lattice(self, grid: PatchGrid) -> CoveringLattice:
+        return CoveringLattice.of(grid, self.config.rebuilt_every)
 
     def _needed(self, grid: PatchGrid, places: Tensor) -> Tensor:
         """Tell which of the patches (N,) an image needs even if there is no time for the others."""
-        lattice = CoveringLattice.of(grid, self.config.rebuilt_every)
-        return lattice.thinned(grid.patch_size).holds(grid, places)
+        return self._lattice(grid).thinned(grid.patch_size).holds(grid, places)
 
     def _rebuilt_by(self) -> float | None:
         """When the first estimate is to be done; the rest of the time is for refining it."""

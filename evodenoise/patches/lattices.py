@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from evodenoise.patches.grid import PatchGrid
 from evodenoise.patches.source import PatchSource
@@ -115,6 +116,19 @@ class CoveringLattice:
         down = (row % self.border == 0) | last_row
         edge = ((row == 0) | last_row) & along | ((column == 0) | last_column) & down
         return inner | edge
+
+    def even_out(self, image: Tensor) -> Tensor:
+        """Rid an image (Y, X, C) of the pattern of the lattice, by averages over its neighbours.
+
+        What is known of a pixel depends on where in its patches it is; so many neighbours along a
+        row, or in a column, are at all of these places once.
+        """
+        before, after = (self.columns - 1) // 2, self.columns // 2
+        planes = image.movedim(2, 0)[None]
+        along = pad(planes, (before, after, 0, 0), mode="replicate")
+        down = pad(planes, (0, 0, before, after), mode="replicate")
+        evened = avg_pool2d(along, (1, self.columns), 1) + avg_pool2d(down, (self.columns, 1), 1)
+        return torch.movedim(evened[0] / 2, 0, 2)
 
     def positions(self, grid: PatchGrid) -> Tensor:
         """List the positions on the lattice (N,), row-major."""

@@ -60,3 +60,20 @@ def test_a_lattice_has_all_patches_at_most_and_a_quarter_of_their_pixels_between
     assert torch.equal(
         CoveringLattice.of(grid, 1000).positions(grid), CoveringLattice.of(grid, 16).positions(grid)
     )
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+def test_the_pattern_of_a_lattice_is_evened_out(every: int) -> None:
+    """As of error bars, which know of a pixel where in its patches it is."""
+    grid = PatchGrid((30, 33, 2), 6)
+    lattice = CoveringLattice.of(grid, every)
+    rows, columns = torch.arange(30)[:, None], torch.arange(33)
+    phase = (columns + lattice.shift * rows) % every
+    level = torch.tensor([1.0, 4.0])
+    evened = lattice.even_out(level * (1 + phase[..., None] / 10))
+    inside = evened[every:-every, every:-every]
+    expected = level * (1 + (every - 1) / 20)
+    torch.testing.assert_close(inside, expected.expand_as(inside))
+    smooth = level * torch.linspace(1, 2, 30)[:, None, None].expand(30, 33, 1)
+    assert (lattice.even_out(smooth) / smooth - 1).abs().max() < 0.1
+    assert torch.equal(lattice.even_out(torch.ones(30, 33, 2)), torch.ones(30, 33, 2))
