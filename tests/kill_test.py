@@ -102,12 +102,11 @@ def kill_and_restart(
     clock, chance = time.perf_counter(), random.Random(seed)
     make_images(folder / "noisy", images)
     begun = time.perf_counter()
-    workers = ("-j", str(jobs))
-    finish(start(folder, "expected", f"expected{Path(report).suffix}", *workers))
+    finish(start(folder, "expected", f"expected{Path(report).suffix}"))
     whole_run = time.perf_counter() - begun
     killed = restarts = 0
     while killed < kills:
-        process = start(folder, "out", report, "--skip-existing", *workers)
+        process = start(folder, "out", report, "--skip-existing", "-j", str(jobs))
         moment = chance.randint(0, 2), chance.uniform(0.0, 2 * whole_run / images)
         if kill(process, folder / "out", *moment):
             killed += 1
@@ -117,7 +116,7 @@ def kill_and_restart(
                 path.unlink()
         done = check_whole(folder / "out", folder / "expected", read_rows(folder / report))
         print(f"kill {killed}: {done} of {images} outputs", file=sys.stderr)
-    finish(start(folder, "out", report, "--skip-existing", *workers))
+    finish(start(folder, "out", report, "--skip-existing"))
     rows = read_rows(folder / report)
     assert check_whole(folder / "out", folder / "expected", rows) == images
     expected = read_rows(folder / f"expected{Path(report).suffix}")

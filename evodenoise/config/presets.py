@@ -43,8 +43,8 @@ MOST_LOW_RANK_PIXELS = 500_000
 
 SPARSE = 5
 """Of larger images, and in `fast`, one patch in so many is rebuilt. In others one in 3 is: it costs
-the first estimate 0.03 dB, and the refined one less than 0.004 dB. One in 5 would cost small colour
-images up to 0.007 dB."""
+the first estimate up to 0.03 dB, and the refined one up to 0.004 dB. One in 5 would cost small
+colour images up to 0.007 dB."""
 
 MORE_GROUP_STEP = 1
 """In larger images groups are one pixel further apart."""

@@ -201,10 +201,11 @@ def _speed(image: Array, seconds: float) -> float:
 
 def _error_bars(errors: Array, std: Array) -> dict[str, float]:
     """Compare errors with their predicted standard deviations."""
-    known = bool(std.all())
-    relative = np.abs(errors / std) if known else np.full(1, np.nan)
+    if not std.all():  # none are predicted
+        return dict.fromkeys(("calibration", "coverage_68", "coverage_90"), math.nan)
+    relative = np.abs(errors / std)
     return {
         "calibration": float(np.sqrt(np.mean(np.square(relative)))),
-        "coverage_68": float(np.mean(relative <= 1.0)) if known else math.nan,
-        "coverage_90": float(np.mean(relative <= Z_90)) if known else math.nan,
+        "coverage_68": float(np.mean(relative <= 1.0)),
+        "coverage_90": float(np.mean(relative <= Z_90)),
     }

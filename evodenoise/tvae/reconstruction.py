@@ -114,7 +114,9 @@ class Reconstructor:
         trained = None if self.trained is None or known is None else self.trained.states[known]
         # Others start from what suits them most in the codebook: it has nothing more to offer.
         pool = self.codebook if trained is not None and self.config.evolution.migrants else None
-        start = self._nearest(patches) if trained is None else trained
+        start = trained
+        if start is None:
+            start = nearest_states(self.model, patches, self.codebook, self.config.states)
         current = self.e_step.evaluate(patches, start)
         level = truncated_free_energy(current.log_joints).mean()
         for left in reversed(range(self.config.settling_rounds)):
@@ -133,9 +135,6 @@ class Reconstructor:
         mean = posterior_mean(weights, means)
         variance = posterior_mean(weights, variances + (means - mean[:, None]).square())
         return PatchEstimate(mean, variance, truncated_free_energy(current.log_joints))
-
-    def _nearest(self, patches: Observations) -> Tensor:
-        return nearest_states(self.model, patches, self.codebook, self.config.states)
 
     def _most_ones(self, current: VariationalStates) -> Tensor:
         return count_ones(current.states, self.model.latents).max()

@@ -94,14 +94,13 @@ def test_the_first_ctrl_c_finishes_the_picture(pictures: Path) -> None:
     assert "noisy_denoised.png" in rest
 
 
-def test_the_second_ctrl_c_ends_it_at_once(pictures: Path) -> None:
+@pytest.mark.parametrize("output", ["out.png", "old.png --overwrite"])
+def test_the_second_ctrl_c_ends_it_at_once(pictures: Path, output: str) -> None:
     """It arrives while the first one is still being obeyed, in an epoch that takes long."""
     noisy = np.random.default_rng(0).integers(0, 256, (600, 600), dtype=np.uint8)
     PillowImage.fromarray(noisy).save(pictures / "large.png")
     before = snapshot(pictures)
-    with training(
-        pictures, "large.png -o old.png --overwrite --epochs 1000 --device cpu -v"
-    ) as process:
+    with training(pictures, f"large.png -o {output} --epochs 1000 --device cpu -v") as process:
         process.send_signal(signal.SIGINT)
         wait_for(STOPPING, process)
         process.send_signal(signal.SIGINT)
@@ -112,9 +111,10 @@ def test_the_second_ctrl_c_ends_it_at_once(pictures: Path) -> None:
     assert snapshot(pictures) == before
 
 
-def test_sigterm_ends_it_at_once(pictures: Path) -> None:
+@pytest.mark.parametrize("output", ["out.png", "old.png --overwrite"])
+def test_sigterm_ends_it_at_once(pictures: Path, output: str) -> None:
     before = snapshot(pictures)
-    with training(pictures, f"noisy.png -o old.png --overwrite {ENDLESS}") as process:
+    with training(pictures, f"noisy.png -o {output} {ENDLESS}") as process:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 143

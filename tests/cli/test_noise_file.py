@@ -188,7 +188,7 @@ def test_the_record_tells_kind_and_source(kind: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("forked_workers")
 def test_it_reaches_the_workers_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    command = f"in.png dark.png -o out/ -j 1 --noise-file coloured.noise --report r.csv {QUICK}"
+    command = f"in.png dark.png -o out/ -j 2 --noise-file coloured.noise --report r.csv {QUICK}"
     assert run(command) == 0
     assert capsys.readouterr().err.count("(file, coloured), ") == 2
     with Path("r.csv").open() as stream:

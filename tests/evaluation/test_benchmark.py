@@ -1,6 +1,7 @@
 """The benchmark follows the protocol of the literature."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 from pictures import as_dtype, psnr, wave
 from skimage.metrics import structural_similarity
 
-from evodenoise.config.settings import DenoiseConfig, Refinement
+from evodenoise.config.settings import Covariance, DenoiseConfig, Refinement
 from evodenoise.denoising.denoise import denoise
 from evodenoise.errors import ImageError
 from evodenoise.evaluation import benchmark
 from evodenoise.evaluation.benchmark import Case, add_noise, check_clean, measure_case
+from evodenoise.evaluation.summary import JUDGEMENTS
 
 QUICK = DenoiseConfig(
     latents=16, hidden=(16,), states=4, epochs=2, device="cpu", refinement=Refinement.NONE
@@ -68,6 +70,13 @@ def test_a_cell_is_what_one_gets_by_hand(dtype: str) -> None:
     assert math.isnan(cell.refinement_speed)  # nothing is refined
     assert cell.wall_seconds > 0
     assert cell.cpu_seconds > 0
+
+
+def test_nothing_is_said_of_errors_that_are_not_predicted() -> None:
+    case = Case("wave", 25.0, "mine", 3)
+    cell = measure_case(CLEAN, replace(QUICK, covariance=Covariance.NONE), case)
+    assert all(math.isnan(getattr(cell, name)) for name in JUDGEMENTS)
+    assert math.isfinite(cell.psnr)
 
 
 def test_the_result_is_clipped_before_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_a_batch_from_end_to_end(shots: Path, capsys: pytest.CaptureFixture[str]
     before = snapshot(shots / "out")
     PillowImage.fromarray(GRAY).save("noisy/bad.png")
     capsys.readouterr()
-    assert run(f"noisy -r -o out/ --report r.csv --skip-existing -j 1 {QUICK}") == 0
+    assert run(f"noisy -r -o out/ --report r.csv --skip-existing {QUICK}") == 0
     assert "1 done, 2 skipped" in capsys.readouterr().err
     after = snapshot(shots / "out")
     assert {**after, **before} == after
@@ -109,7 +109,7 @@ def test_ctrl_c_finishes_what_was_begun(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         make_images(tmp_path / "noisy", 3)
-        process = start(tmp_path, "out", "r.csv", "--epochs", "40", "-j", "1")
+        process = start(tmp_path, "out", "r.csv", "--epochs", "40")
     finally:
         signal.signal(signal.SIGINT, handler)
     assert process.stderr
@@ -125,7 +125,7 @@ def test_ctrl_c_finishes_what_was_begun(tmp_path: Path) -> None:
     assert statuses == ["done"] * done + ["pending"] * (3 - done)
     assert done < 3
     assert len(list((tmp_path / "out").iterdir())) == done
-    finish(start(tmp_path, "out", "r.csv", "--skip-existing", "-j", "1"))
+    finish(start(tmp_path, "out", "r.csv", "--skip-existing"))
     with (tmp_path / "r.csv").open() as stream:
         assert [row["status"] for row in csv.DictReader(stream)] == ["done"] * 3
 

@@ -27,7 +27,7 @@ from evodenoise.jobs.page import read_page
 from evodenoise.jobs.pool import Watch
 from evodenoise.jobs.resources import Resources
 
-IMAGES = 20
+IMAGES = 40
 CHANGING = ("output", "cpu_seconds", "wall_seconds", "peak_memory")
 """What records tell that may differ between two runs."""
 
@@ -208,7 +208,7 @@ def test_a_batch_is_that_of_one_machine_though_a_worker_is_killed(
     assert process.returncode == 0, errors
     assert errors.splitlines()[-1].startswith(f"{IMAGES} done;")
 
-    alone = start(tmp_path, "local", "--epochs", "3", "-j", "1")
+    alone = start(tmp_path, "local", "--epochs", "3")
     assert alone.communicate()
     assert rows(tmp_path / "out.csv") == rows(tmp_path / "local.csv")
     assert [row["status"] for row in rows(tmp_path / "out.csv")] == ["done"] * IMAGES
@@ -232,7 +232,7 @@ def test_errors_and_exit_codes_are_those_of_one_machine(
     (tmp_path / "noisy/bad.png").write_text("no image")
     np.save(tmp_path / "noisy/gone.npy", np.full((8, 8), np.nan))
     ends = []
-    for output, more in (("local", ("-j", "1")), ("out", ("--scheduler", address))):
+    for output, more in (("local", ()), ("out", ("--scheduler", address))):
         process = start(tmp_path, output, "--epochs", "1", "--residual", f"{output}_taken", *more)
         told = process.communicate()[1]
         ends.append((process.returncode, "1 done, 2 failed" in told))

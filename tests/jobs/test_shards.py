@@ -113,7 +113,7 @@ def test_an_empty_shard_says_so_and_all_is_well(
 
 @pytest.mark.usefixtures("shots")
 def test_shards_at_once_lose_no_record_and_a_last_run_gathers_them() -> None:
-    options = f"noisy -r -o out --report r.csv --figure figures -j 1 {QUICK} --epochs 1"
+    options = f"noisy -r -o out --report r.csv --figure figures {QUICK} --epochs 1"
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "evodenoise", *options.split(), "--shard", f"{number}/2"],

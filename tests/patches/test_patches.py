@@ -1,5 +1,7 @@
 """Patches against their definition, for every shape."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -110,15 +112,28 @@ def test_a_position_is_a_place_in_the_list_of_all(drawn: tuple[Tensor, int]) -> 
     assert torch.equal(image.flatten()[grid.values(positions)], everything[positions])
 
 
+def nothing_yet(grid: PatchGrid) -> PatchAverage:
+    return PatchAverage(grid, torch.float64, torch.device("cpu"))
+
+
+def parts(grid: PatchGrid) -> Iterator[tuple[Tensor, Tensor]]:
+    """Make up all patches, a few at a time in random order: positions (N,) and values (N, D)."""
+    generator = torch.Generator().manual_seed(0)
+    for positions in torch.randperm(grid.patches, generator=generator).split(5):
+        shape = (len(positions), grid.pixels)
+        yield positions, torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
 @every_image
 @quick
 def test_parts_in_any_order_average_like_the_whole(drawn: tuple[Tensor, int]) -> None:
     image, p = drawn
     grid = PatchGrid(image.shape, p)
-    estimates = torch.randn(grid.patches, grid.pixels, dtype=torch.float64)
-    average = PatchAverage(grid, torch.float64, torch.device("cpu"))
-    for positions in torch.randperm(grid.patches).split(5):
-        average.add(positions, estimates[positions])
+    average = nothing_yet(grid)
+    estimates = torch.zeros(grid.patches, grid.pixels, dtype=torch.float64)
+    for positions, some in parts(grid):
+        average.add(positions, some)
+        estimates[positions] = some
     torch.testing.assert_close(average.image(), merge_patches(estimates, image.shape, p))
 
 
@@ -128,13 +143,9 @@ def test_a_weight_of_a_patch_is_that_of_all_its_pixels(drawn: tuple[Tensor, int]
     """Both kinds of weights may be added to one image."""
     image, p = drawn
     grid = PatchGrid(image.shape, p)
-    estimates = torch.randn(grid.patches, grid.pixels, dtype=torch.float64)
-    weights = torch.rand(grid.patches, 1, dtype=torch.float64) + 0.1
-    pixelwise, patchwise = (
-        PatchAverage(grid, torch.float64, torch.device("cpu")) for _ in range(2)
-    )
-    for positions in torch.randperm(grid.patches).split(5):
-        some, own = estimates[positions], weights[positions]
+    pixelwise, patchwise = nothing_yet(grid), nothing_yet(grid)
+    for positions, some in parts(grid):
+        own = 0.1 + some[:, :1].abs()
         pixelwise.add(positions, some, own.expand_as(some))
         patchwise.add(positions, some, own.expand_as(some) if 0 in positions else own)
     torch.testing.assert_close(patchwise.image(), pixelwise.image())
