@@ -101,9 +101,8 @@ def error_variance(
 
     for N pixels, is 0.4 dB off the error in the mean of 30 cells, 1.5 dB at most (astronaut,
     camera, chelsea, coffee, coins and rocket of scikit-image, halved, and barbara, cameraman, house
-    and peppers at sigma 15, 25 and 50), where V alone is up to 1.4 and R up to 2.7 dB off. Of seven
-    other halved pictures of scikit-image it is 1.1 dB off, at most 2.5: too little on gravel, moon
-    and tissue, too much on clock, which is smooth.
+    and peppers at sigma 15, 25 and 50). Of seven other halved pictures it is 1.1 dB off, at most
+    2.5: too little on gravel, moon and tissue, too much on clock, which is smooth.
 
     The squared error of an average is the average of the squared errors less the variance of what
     is averaged, exactly (A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and
